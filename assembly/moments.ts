@@ -1,0 +1,320 @@
+import { addTailTo, addTo, lanes, loadTail, sum } from './vec';
+import { fourRows } from './walk';
+
+/**
+ * mean[c] = sum x / n,  m2[c] = sum (x - mean)^2      n = outer * inner
+ *
+ *   mean, m2   [channels]                f64   written
+ *   x          [outer, channels, inner]  T
+ *   pitch      elements between outer slices of x, >= channels * inner
+ *   scratch    64 + 48 * (channels + 1) bytes, aligned to 16
+ *
+ * One sweep in address order, on d = x - K: mean = K + sum d / n, m2 = sum d^2 - (sum d)^2 / n.
+ * K is a value of the channel itself, so that d keeps x's own precision. The error grows with (K - mean)^2 / variance;
+ * where that exceeds 16, K becomes the mean just found and the sweep runs again (Chan, Golub & LeVeque 1983, section 3).
+ * Lanes add at most about 64 values of T before they go into f64: 64 * 2^-24 = 3.8e-6 bounds the relative error.
+ */
+export function moments<T>(
+  mean: usize, m2: usize, x: usize,
+  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+): void {
+  samplePositions<T>(scratch, outer, inner, pitch);
+  if (inner == 1) seedRows<T>(x, channels, scratch);
+  else seedPlanes<T>(x, channels, inner, scratch);
+
+  const n = <f64>outer * <f64>inner;
+  for (let sweep = 0; sweep < SWEEPS; ++sweep) {
+    memory.fill(mean, 0, <usize>channels * 8);
+    memory.fill(m2, 0, <usize>channels * 8);
+    if (inner == 1) sweepRows<T>(mean, m2, x, outer, channels, pitch, scratch);
+    else sweepPlanes<T>(mean, m2, x, outer, channels, inner, pitch, scratch);
+    if (settle<T>(mean, m2, channels, inner, n, scratch)) break;
+  }
+}
+
+const SWEEPS = 4;
+const SAMPLES: usize = 8;
+/** Values of one lane that are added in T before the sum goes into f64. */
+const CHAIN = 60;
+/** Bytes of scratch before the per-channel part: byte offsets of the samples. */
+const HEADER: usize = 64;
+/** Bytes a channel in the walk over planes: K in every lane, sum d, sum d^2. */
+const RECORD: usize = 48;
+
+/** Bytes of one row of T, padded to whole vectors. */
+// @ts-ignore: decorator
+@inline function padded<T>(channels: i32): usize {
+  return (<usize>channels * sizeof<T>() + 15) & ~15;
+}
+
+/** Byte offsets, within any channel, of positions spread evenly over it. */
+function samplePositions<T>(scratch: usize, outer: i32, inner: i32, pitch: i32): void {
+  const n = <u64>outer * <u64>inner;
+  for (let s: usize = 0; s < SAMPLES; ++s) {
+    const position = <u32>((<u64>(2 * s + 1) * n) / (2 * <u64>SAMPLES));
+    const element = (position / inner) * pitch + (position % inner);
+    store<u32>(scratch + 4 * s, element * <u32>sizeof<T>());
+  }
+}
+
+/** K of the channel that starts at x: the sample nearest the mean of the samples; 0 where they are not finite. */
+function seed<T>(x: usize, scratch: usize): T {
+  let total: f64 = 0;
+  for (let s: usize = 0; s < SAMPLES; ++s) total += <f64>load<T>(x + load<u32>(scratch + 4 * s));
+  const middle = <T>(total / <f64>SAMPLES);
+  let nearest = load<T>(x + load<u32>(scratch));
+  for (let s: usize = 1; s < SAMPLES; ++s) {
+    const value = load<T>(x + load<u32>(scratch + 4 * s));
+    nearest = select<T>(value, nearest, abs<T>(value - middle) < abs<T>(nearest - middle));
+  }
+  return select<T>(nearest, 0, nearest - nearest == 0);
+}
+
+function seedPlanes<T>(x: usize, channels: i32, inner: i32, scratch: usize): void {
+  let record = scratch + HEADER;
+  for (let c = 0; c < channels; ++c) {
+    v128.store(record, v128.splat<T>(seed<T>(x, scratch)));
+    x += <usize>inner * sizeof<T>();
+    record += RECORD;
+  }
+}
+
+/** `seed` for a vector of channels at a time. */
+function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
+  const shift = scratch + HEADER;
+  const full = <usize>(channels / lanes<T>()) * 16;
+  for (let i: usize = 0; i < full; i += 16) {
+    let total = v128.splat<T>(0);
+    for (let s: usize = 0; s < SAMPLES; ++s) {
+      total = v128.add<T>(total, v128.load(x + i + load<u32>(scratch + 4 * s)));
+    }
+    const middle = v128.mul<T>(total, v128.splat<T>(<T>(1.0 / <f64>SAMPLES)));
+    let nearest = v128.load(x + i + load<u32>(scratch));
+    let distance = v128.abs<T>(v128.sub<T>(nearest, middle));
+    for (let s: usize = 1; s < SAMPLES; ++s) {
+      const value = v128.load(x + i + load<u32>(scratch + 4 * s));
+      const d = v128.abs<T>(v128.sub<T>(value, middle));
+      nearest = v128.bitselect(value, nearest, v128.lt<T>(d, distance));
+      distance = v128.pmin<T>(distance, d);
+    }
+    const finite = v128.eq<T>(v128.sub<T>(nearest, nearest), v128.splat<T>(0));
+    v128.store(shift + i, v128.and(nearest, finite));
+  }
+  const end = <usize>channels * sizeof<T>();
+  for (let i = full; i < end; i += sizeof<T>()) store<T>(shift + i, seed<T>(x + i, scratch));
+}
+
+/** Turns the totals (sum d, sum d^2) into mean and m2; false where some K was poor and has been replaced. */
+function settle<T>(mean: usize, m2: usize, channels: i32, inner: i32, n: f64, scratch: usize): bool {
+  let settled = true;
+  let shift = scratch + HEADER;
+  const step = inner == 1 ? sizeof<T>() : RECORD;
+  for (let c = 0; c < channels; ++c) {
+    const s = load<f64>(mean), d = s / n;
+    const found = load<f64>(m2) - s * d;
+    const center = <f64>load<T>(shift) + d;
+    // A comparison with NaN is false: a channel that holds one settles at once.
+    if (s * d > 16 * found) {
+      settled = false;
+      if (inner == 1) store<T>(shift, <T>center);
+      else v128.store(shift, v128.splat<T>(<T>center));
+    }
+    store<f64>(mean, center);
+    store<f64>(m2, found < 0 ? 0 : found);
+    mean += 8;
+    m2 += 8;
+    shift += step;
+  }
+  return settled;
+}
+
+// Planes: [outer, channels, inner], accumulators of every channel in scratch, so that memory is read in address order.
+
+function sweepPlanes<T>(
+  mean: usize, m2: usize, x: usize,
+  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+): void {
+  const piece = 2 * lanes<T>() * CHAIN;
+  const planes = min(max(piece / inner, 1), 8);
+  const records = scratch + HEADER;
+  for (let c = 0; c < channels; ++c) spill<T>(records + RECORD * c, 0, 0);
+  for (let o = 0; o < outer; ++o) {
+    const last = (o + 1) % planes == 0 || o + 1 == outer;
+    let plane = x + <usize>o * <usize>pitch * sizeof<T>();
+    for (let c = 0; c < channels; ++c) {
+      const record = records + RECORD * c;
+      let rest = inner;
+      while (rest > piece) {
+        addRun<T>(record, plane, piece);
+        spill<T>(record, mean + 8 * c, m2 + 8 * c);
+        plane += <usize>piece * sizeof<T>();
+        rest -= piece;
+      }
+      addRun<T>(record, plane, rest);
+      if (last) spill<T>(record, mean + 8 * c, m2 + 8 * c);
+      plane += <usize>rest * sizeof<T>();
+    }
+  }
+}
+
+/** Adds n consecutive values of one channel to its record. */
+function addRun<T>(record: usize, x: usize, n: i32): void {
+  const k = v128.load(record);
+  let s0 = v128.load(record, 16), q0 = v128.load(record, 32);
+  let s1 = v128.splat<T>(0), q1 = s1;
+  const rest = n & (lanes<T>() - 1);
+  const end = x + <usize>(n - rest) * sizeof<T>();
+  const pairs = end - 16;
+  while (x < pairs) {
+    const a = v128.sub<T>(v128.load(x), k), b = v128.sub<T>(v128.load(x, 16), k);
+    s0 = v128.add<T>(s0, a);
+    s1 = v128.add<T>(s1, b);
+    q0 = v128.add<T>(q0, v128.mul<T>(a, a));
+    q1 = v128.add<T>(q1, v128.mul<T>(b, b));
+    x += 32;
+  }
+  if (x < end) {
+    const a = v128.sub<T>(v128.load(x), k);
+    s0 = v128.add<T>(s0, a);
+    q0 = v128.add<T>(q0, v128.mul<T>(a, a));
+  }
+  if (rest) {
+    const a = v128.sub<T>(loadTail<T>(end, rest), loadTail<T>(record, rest));
+    s1 = v128.add<T>(s1, a);
+    q1 = v128.add<T>(q1, v128.mul<T>(a, a));
+  }
+  v128.store(record, v128.add<T>(s0, s1), 16);
+  v128.store(record, v128.add<T>(q0, q1), 32);
+}
+
+/** Moves the lane sums of a record into f64 and clears them; total 0: only clears. */
+function spill<T>(record: usize, s: usize, q: usize): void {
+  if (s) {
+    store<f64>(s, load<f64>(s) + sum<T>(v128.load(record, 16)));
+    store<f64>(q, load<f64>(q) + sum<T>(v128.load(record, 32)));
+  }
+  v128.store(record, v128.splat<T>(0), 16);
+  v128.store(record, v128.splat<T>(0), 32);
+}
+
+// Rows: [outer, channels], one accumulator per column in scratch: K, sum d, sum d^2, each one padded row.
+
+function sweepRows<T>(
+  mean: usize, m2: usize, x: usize,
+  outer: i32, channels: i32, pitch: i32, scratch: usize,
+): void {
+  const width = padded<T>(channels), step = <usize>pitch * sizeof<T>();
+  const shift = scratch + HEADER, s = shift + width, q = s + width;
+  const full = <usize>(channels / lanes<T>()) * 16;
+  const rest = channels & (lanes<T>() - 1);
+  const four = fourRows(<usize>outer * step, full);
+  const block = four ? 4 * CHAIN : CHAIN;
+  for (let o = 0; o < outer; o += block) {
+    const rows = min(block, outer - o);
+    const quads = four ? rows >> 2 : 0;
+    memory.fill(s, 0, 2 * width);
+    if (quads) addFourRows<T>(s, q, shift, x, quads, full, step);
+    addRows<T>(s, q, shift, x + <usize>(quads << 2) * step, rows - (quads << 2), full, step);
+    if (rest) addRowTails<T>(s + full, q + full, shift + full, x + full, rows, rest, step);
+    spillRows<T>(mean, s, full, rest);
+    spillRows<T>(m2, q, full, rest);
+    x += <usize>rows * step;
+  }
+}
+
+/** Four rows at a time: a quarter of the accumulator traffic, and sums of four before a lane sees them. */
+function addFourRows<T>(s: usize, q: usize, shift: usize, x: usize, quads: i32, full: usize, step: usize): void {
+  for (; quads > 0; --quads) {
+    let x0 = x, x1 = x + step, x2 = x1 + step, x3 = x2 + step;
+    let sp = s, qp = q, kp = shift;
+    const end = x + full;
+    const pairs = end - 16;
+    while (x0 < pairs) {
+      const k = v128.load(kp), l = v128.load(kp, 16);
+      const a0 = v128.sub<T>(v128.load(x0), k), a1 = v128.sub<T>(v128.load(x1), k);
+      const a2 = v128.sub<T>(v128.load(x2), k), a3 = v128.sub<T>(v128.load(x3), k);
+      v128.store(sp, v128.add<T>(v128.load(sp), four<T>(a0, a1, a2, a3)));
+      v128.store(qp, v128.add<T>(v128.load(qp), fourSquares<T>(a0, a1, a2, a3)));
+      const b0 = v128.sub<T>(v128.load(x0, 16), l), b1 = v128.sub<T>(v128.load(x1, 16), l);
+      const b2 = v128.sub<T>(v128.load(x2, 16), l), b3 = v128.sub<T>(v128.load(x3, 16), l);
+      v128.store(sp, v128.add<T>(v128.load(sp, 16), four<T>(b0, b1, b2, b3)), 16);
+      v128.store(qp, v128.add<T>(v128.load(qp, 16), fourSquares<T>(b0, b1, b2, b3)), 16);
+      x0 += 32; x1 += 32; x2 += 32; x3 += 32;
+      sp += 32; qp += 32; kp += 32;
+    }
+    if (x0 < end) {
+      const k = v128.load(kp);
+      const a0 = v128.sub<T>(v128.load(x0), k), a1 = v128.sub<T>(v128.load(x1), k);
+      const a2 = v128.sub<T>(v128.load(x2), k), a3 = v128.sub<T>(v128.load(x3), k);
+      v128.store(sp, v128.add<T>(v128.load(sp), four<T>(a0, a1, a2, a3)));
+      v128.store(qp, v128.add<T>(v128.load(qp), fourSquares<T>(a0, a1, a2, a3)));
+    }
+    x += 4 * step;
+  }
+}
+
+// @ts-ignore: decorator
+@inline function four<T>(a: v128, b: v128, c: v128, d: v128): v128 {
+  return v128.add<T>(v128.add<T>(a, b), v128.add<T>(c, d));
+}
+
+// @ts-ignore: decorator
+@inline function fourSquares<T>(a: v128, b: v128, c: v128, d: v128): v128 {
+  return four<T>(v128.mul<T>(a, a), v128.mul<T>(b, b), v128.mul<T>(c, c), v128.mul<T>(d, d));
+}
+
+/** One row at a time: a single stream, which the prefetcher follows best. */
+function addRows<T>(s: usize, q: usize, shift: usize, x: usize, rows: i32, full: usize, step: usize): void {
+  for (; rows > 0; --rows) {
+    let xp = x, sp = s, qp = q, kp = shift;
+    const end = x + full;
+    const pairs = end - 16;
+    while (xp < pairs) {
+      const a = v128.sub<T>(v128.load(xp), v128.load(kp));
+      const b = v128.sub<T>(v128.load(xp, 16), v128.load(kp, 16));
+      v128.store(sp, v128.add<T>(v128.load(sp), a));
+      v128.store(sp, v128.add<T>(v128.load(sp, 16), b), 16);
+      v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(a, a)));
+      v128.store(qp, v128.add<T>(v128.load(qp, 16), v128.mul<T>(b, b)), 16);
+      xp += 32; sp += 32; qp += 32; kp += 32;
+    }
+    if (xp < end) {
+      const a = v128.sub<T>(v128.load(xp), v128.load(kp));
+      v128.store(sp, v128.add<T>(v128.load(sp), a));
+      v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(a, a)));
+    }
+    x += step;
+  }
+}
+
+/** The columns that do not fill a vector, down all rows of a block. */
+function addRowTails<T>(s: usize, q: usize, shift: usize, x: usize, rows: i32, rest: i32, step: usize): void {
+  const k = loadTail<T>(shift, rest);
+  let total = v128.splat<T>(0), squares = total;
+  let inBlock = v128.splat<T>(0), squaresInBlock = inBlock;
+  for (let r = 1; r <= rows; ++r) {
+    const a = v128.sub<T>(loadTail<T>(x, rest), k);
+    inBlock = v128.add<T>(inBlock, a);
+    squaresInBlock = v128.add<T>(squaresInBlock, v128.mul<T>(a, a));
+    // Chains of four first: 4 * 60 rows one by one would break the error bound.
+    if ((r & 3) == 0 || r == rows) {
+      total = v128.add<T>(total, inBlock);
+      squares = v128.add<T>(squares, squaresInBlock);
+      inBlock = squaresInBlock = v128.splat<T>(0);
+    }
+    x += step;
+  }
+  v128.store(s, total);
+  v128.store(q, squares);
+}
+
+/** Adds a row of T to a row of f64. */
+function spillRows<T>(total: usize, row: usize, full: usize, rest: i32): void {
+  const end = row + full;
+  while (row < end) {
+    addTo<T>(total, v128.load(row));
+    row += 16;
+    total += 8 * lanes<T>();
+  }
+  if (rest) addTailTo<T>(total, v128.load(row), rest);
+}

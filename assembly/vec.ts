@@ -1,0 +1,65 @@
+/**
+ * The SIMD vocabulary: v128 as a short vector of T (f32 or f64).
+ *
+ * Lane numbers and memory offsets must be literals in WebAssembly, hence the few spelled-out cases.
+ */
+
+/** Elements of T in one v128. */
+// @ts-ignore: decorator
+@inline export function lanes<T>(): i32 {
+  return 16 / sizeof<T>();
+}
+
+/** The n elements at p, 0 < n < lanes, then zeros: never reads past them. */
+// @ts-ignore: decorator
+@inline export function loadTail<T>(p: usize, n: i32): v128 {
+  if (sizeof<T>() == 8 || n == 1) return v128.load_zero<T>(p);
+  const v = v128.load64_zero(p);
+  return n == 2 ? v : v128.load_lane<f32>(p, v, 2, 8);
+}
+
+/** Writes the first n lanes, 0 < n < lanes, and nothing past them. */
+// @ts-ignore: decorator
+@inline export function storeTail<T>(p: usize, v: v128, n: i32): void {
+  if (sizeof<T>() == 8 || n == 1) {
+    v128.store_lane<T>(p, v, 0);
+  } else {
+    v128.store64_lane(p, v, 0);
+    if (n == 3) v128.store_lane<f32>(p, v, 2, 8);
+  }
+}
+
+/** The sum of all lanes, in f64. */
+// @ts-ignore: decorator
+@inline export function sum<T>(v: v128): f64 {
+  let pair = v;
+  if (sizeof<T>() == 4) {
+    const high = v128.shuffle<i64>(v, v, 1, 0);
+    pair = f64x2.add(f64x2.promote_low_f32x4(v), f64x2.promote_low_f32x4(high));
+  }
+  return f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1);
+}
+
+/** Adds lane i of v to the f64 at total + 8 i. */
+// @ts-ignore: decorator
+@inline export function addTo<T>(total: usize, v: v128): void {
+  if (sizeof<T>() == 8) {
+    v128.store(total, f64x2.add(v128.load(total), v));
+  } else {
+    const high = v128.shuffle<i64>(v, v, 1, 0);
+    v128.store(total, f64x2.add(v128.load(total), f64x2.promote_low_f32x4(v)));
+    v128.store(total, f64x2.add(v128.load(total, 16), f64x2.promote_low_f32x4(high)), 16);
+  }
+}
+
+/** Adds the first n lanes of v to the f64s at total, 0 < n < lanes. */
+// @ts-ignore: decorator
+@inline export function addTailTo<T>(total: usize, v: v128, n: i32): void {
+  if (sizeof<T>() == 8) {
+    store<f64>(total, load<f64>(total) + f64x2.extract_lane(v, 0));
+  } else {
+    store<f64>(total, load<f64>(total) + <f64>f32x4.extract_lane(v, 0));
+    if (n > 1) store<f64>(total, load<f64>(total, 8) + <f64>f32x4.extract_lane(v, 1), 8);
+    if (n > 2) store<f64>(total, load<f64>(total, 16) + <f64>f32x4.extract_lane(v, 2), 16);
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The seam between arithmetic and everything else: four kernels over one memory.
+ *
+ * Two implementations: the WebAssembly module (`wasm.ts`, sources in `assembly/`, where each kernel states its formula)
+ * and plain loops (`reference.ts`). Nothing above this file can tell them apart.
+ *
+ * Pointers are bytes into the memory; every other size counts elements. T is the element type of the table.
+ * Kernels check nothing and cannot fail.
+ */
+
+/** Byte address in the memory; 0 means absent. */
+export type Pointer = number;
+
+/** [outer, channels, inner] with `pitch` elements between outer slices. inner = 1: channels lie side by side in rows. */
+export interface Geometry {
+  readonly outer: number;
+  readonly channels: number;
+  readonly inner: number;
+  readonly pitch: number;
+}
+
+/** The kernels of one element type. */
+export interface Kernels {
+  /** mean[c], m2[c] (f64) of x. */
+  moments(
+    mean: Pointer, m2: Pointer, x: Pointer,
+    outer: number, channels: number, inner: number, pitch: number, scratch: Pointer,
+  ): void;
+  /** y = max((x - shift) * scale + offset [+ z], floor). */
+  affine(
+    y: Pointer, x: Pointer, z: Pointer, shift: Pointer, scale: Pointer, offset: Pointer, floor: number,
+    outer: number, channels: number, inner: number, pitch: number,
+  ): void;
+  /** total[c] = sum g, dot[c] = sum g * (x - shift) (f64); g = dy, or dy * [y > 0] written to g where y is given. */
+  reduce(
+    total: Pointer, dot: Pointer, g: Pointer, dy: Pointer, y: Pointer, x: Pointer, shift: Pointer,
+    outer: number, channels: number, inner: number, pitch: number, scratch: Pointer,
+  ): void;
+  /** dx = g * p + ((x - shift) * q + r). */
+  gradient(
+    dx: Pointer, g: Pointer, x: Pointer, shift: Pointer, p: Pointer, q: Pointer, r: Pointer,
+    outer: number, channels: number, inner: number, pitch: number,
+  ): void;
+}
+
+/** Element types: arithmetic on tensors is done in these; per-channel numbers are f64 throughout. */
+export type DType = 'float32' | 'float64';
+export type Floats = Float32Array | Float64Array;
+
+/** Scratch bytes that `moments` and `reduce` may use for this many channels. */
+export function scratchBytes(channels: number): number {
+  return 64 + 48 * (channels + 1);
+}

@@ -1,0 +1,146 @@
+/**
+ * Memory and its allocator. Kernels own no memory; it is handed out here, by address.
+ *
+ * Addresses are kept, views are made at use: when memory grows, every view made before reads undefined.
+ */
+
+/** What a WebAssembly.Memory offers; `HeapMemory` is the same without WebAssembly. */
+export interface Memory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+export const PAGE = 65536;
+
+/** Every address is a multiple of this: one cache line, four vectors. */
+export const ALIGNMENT = 64;
+
+/** 4 GiB less one page, so that the end of a block is an address too. */
+export const MAXIMUM_BYTES = 65535 * PAGE;
+
+/** A memory made of an ArrayBuffer, for where there is no WebAssembly. */
+export class HeapMemory implements Memory {
+  #buffer: ArrayBuffer;
+
+  constructor(pages: number) {
+    this.#buffer = new ArrayBuffer(pages * PAGE);
+  }
+
+  get buffer(): ArrayBuffer {
+    return this.#buffer;
+  }
+
+  grow(pages: number): number {
+    const before = this.#buffer.byteLength;
+    const grown = new ArrayBuffer(before + pages * PAGE);
+    new Uint8Array(grown).set(new Uint8Array(this.#buffer));
+    this.#buffer = grown;
+    return before / PAGE;
+  }
+}
+
+interface Block {
+  start: number;
+  bytes: number;
+}
+
+/** First-fit allocator with a sorted free list over a memory that it alone hands out. Address 0 is never given. */
+export class Allocator {
+  readonly memory: Memory;
+  readonly maximumBytes: number;
+  readonly #free: Block[];
+  readonly #used = new Map<number, number>();
+  #bytesInUse = 0;
+
+  constructor(memory: Memory, maximumBytes: number) {
+    this.memory = memory;
+    this.maximumBytes = maximumBytes;
+    this.#free = [{ start: ALIGNMENT, bytes: memory.buffer.byteLength - ALIGNMENT }];
+  }
+
+  get bytesInUse(): number {
+    return this.#bytesInUse;
+  }
+
+  /**
+   * The address of `bytes` bytes, aligned to 64, with arbitrary content.
+   *
+   * @throws {RangeError} where the maximum does not allow it; nothing has changed then.
+   */
+  allocate(bytes: number): number {
+    const wanted = Math.max(Math.ceil(bytes / ALIGNMENT), 1) * ALIGNMENT;
+    let index = this.#free.findIndex((block) => block.bytes >= wanted);
+    if (index < 0) {
+      this.#grow(wanted);
+      index = this.#free.length - 1;
+    }
+    const block = this.#free[index]!;
+    const { start } = block;
+    if (block.bytes === wanted) {
+      this.#free.splice(index, 1);
+    } else {
+      block.start += wanted;
+      block.bytes -= wanted;
+    }
+    this.#used.set(start, wanted);
+    this.#bytesInUse += wanted;
+    return start;
+  }
+
+  free(start: number): void {
+    const bytes = this.#used.get(start);
+    if (bytes === undefined) throw new RangeError(`free() expected an allocated address, got ${start}`);
+    this.#used.delete(start);
+    this.#bytesInUse -= bytes;
+    this.#release(start, bytes);
+  }
+
+  /** Puts a range on the free list, joined with its neighbours. */
+  #release(start: number, bytes: number): void {
+    const free = this.#free;
+    let index = free.length;
+    while (index > 0 && free[index - 1]!.start > start) index--;
+    const before = free[index - 1], after = free[index];
+    const joinsBefore = before !== undefined && before.start + before.bytes === start;
+    const joinsAfter = after !== undefined && start + bytes === after.start;
+    if (joinsBefore) {
+      before.bytes += bytes;
+      if (joinsAfter) {
+        before.bytes += after.bytes;
+        free.splice(index, 1);
+      }
+    } else if (joinsAfter) {
+      after.start = start;
+      after.bytes += bytes;
+    } else {
+      free.splice(index, 0, { start, bytes });
+    }
+  }
+
+  /** Makes the last free block at least `wanted` bytes long. Grows by half at least, so that growing stays rare. */
+  #grow(wanted: number): void {
+    const size = this.memory.buffer.byteLength;
+    const last = this.#free[this.#free.length - 1];
+    const free = last && last.start + last.bytes === size ? last.bytes : 0;
+    const needed = Math.ceil((wanted - free) / PAGE);
+    const allowed = Math.floor((this.maximumBytes - size) / PAGE);
+    const refuse = () => {
+      throw new RangeError(
+        `Out of memory: asked for ${wanted} bytes with ${this.#bytesInUse} in use and ${this.maximumBytes} allowed`,
+      );
+    };
+    if (needed > allowed) refuse();
+    const generous = Math.min(Math.max(needed, Math.ceil(size / PAGE / 2)), allowed);
+    if (!this.#tryGrow(generous) && !this.#tryGrow(needed)) refuse();
+    this.#release(size, this.memory.buffer.byteLength - size);
+  }
+
+  #tryGrow(pages: number): boolean {
+    try {
+      this.memory.grow(pages);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

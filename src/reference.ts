@@ -1,0 +1,210 @@
+import type { DType, Floats, Kernels } from './kernels.js';
+import type { Memory } from './memory.js';
+
+/** The kernels in plain TypeScript over any memory: fallback, oracle of the tests and baseline of the benchmark. */
+export function reference(memory: Memory): Record<DType, Kernels> {
+  return { float32: plainKernels(memory, Float32Array), float64: plainKernels(memory, Float64Array) };
+}
+
+function plainKernels(memory: Memory, Array: Float32ArrayConstructor | Float64ArrayConstructor): Kernels {
+  const floats = (pointer: number, length: number): Floats => new Array(memory.buffer, pointer, length);
+  const doubles = (pointer: number, length: number) => new Float64Array(memory.buffer, pointer, length);
+  const length = (outer: number, channels: number, inner: number, pitch: number) =>
+    (outer - 1) * pitch + channels * inner;
+
+  return {
+    moments(mean, m2, x, outer, channels, inner, pitch) {
+      const n = length(outer, channels, inner, pitch);
+      const run = inner === 1 ? rowMoments : planeMoments;
+      run(doubles(mean, channels), doubles(m2, channels), floats(x, n), outer, channels, inner, pitch);
+    },
+
+    affine(y, x, z, shift, scale, offset, floor, outer, channels, inner, pitch) {
+      const n = length(outer, channels, inner, pitch);
+      const result = floats(y, n), input = floats(x, n);
+      const k = floats(shift, channels), a = floats(scale, channels), b = floats(offset, channels);
+      const run = inner === 1 ? rowAffine : planeAffine;
+      run(result, input, k, a, b, outer, channels, inner, pitch, z ? floats(z, n) : null);
+      if (floor > -Infinity) limit(result, floor, outer, channels * inner, pitch);
+    },
+
+    reduce(total, dot, g, dy, y, x, shift, outer, channels, inner, pitch) {
+      const n = length(outer, channels, inner, pitch);
+      if (y) rectify(floats(g, n), floats(dy, n), floats(y, n), outer, channels * inner, pitch);
+      const run = inner === 1 ? rowSums : planeSums;
+      run(
+        doubles(total, channels), doubles(dot, channels), floats(y ? g : dy, n), floats(x, n), floats(shift, channels),
+        outer, channels, inner, pitch,
+      );
+    },
+
+    gradient(dx, g, x, shift, p, q, r, outer, channels, inner, pitch) {
+      const n = length(outer, channels, inner, pitch);
+      const run = inner === 1 ? rowGradient : planeGradient;
+      run(
+        floats(dx, n), floats(g, n), floats(x, n), floats(shift, channels),
+        floats(p, channels), floats(q, channels), floats(r, channels), outer, channels, inner, pitch,
+      );
+    },
+  };
+}
+
+/** Two passes with the correction of Chan, Golub & LeVeque 1983, eq. 1.7: what the first mean missed is put right. */
+function planeMoments(
+  mean: Float64Array, m2: Float64Array, x: Floats, outer: number, channels: number, inner: number, pitch: number,
+): void {
+  const n = outer * inner;
+  for (let c = 0; c < channels; c++) {
+    let total = 0;
+    for (let o = 0; o < outer; o++) {
+      const start = o * pitch + c * inner, end = start + inner;
+      for (let i = start; i < end; i++) total += x[i]!;
+    }
+    const center = total / n;
+    let missed = 0, squares = 0;
+    for (let o = 0; o < outer; o++) {
+      const start = o * pitch + c * inner, end = start + inner;
+      for (let i = start; i < end; i++) {
+        const d = x[i]! - center;
+        missed += d;
+        squares += d * d;
+      }
+    }
+    mean[c] = center + missed / n;
+    m2[c] = Math.max(squares - missed * (missed / n), 0);
+  }
+}
+
+/** The same row by row, since the channels of a row lie side by side. */
+function rowMoments(
+  mean: Float64Array, m2: Float64Array, x: Floats, outer: number, channels: number, _inner: number, pitch: number,
+): void {
+  mean.fill(0);
+  m2.fill(0);
+  for (let o = 0; o < outer; o++) {
+    const row = o * pitch;
+    for (let c = 0; c < channels; c++) mean[c]! += x[row + c]!;
+  }
+  for (let c = 0; c < channels; c++) mean[c]! /= outer;
+  const missed = new Float64Array(channels);
+  for (let o = 0; o < outer; o++) {
+    const row = o * pitch;
+    for (let c = 0; c < channels; c++) {
+      const d = x[row + c]! - mean[c]!;
+      missed[c]! += d;
+      m2[c]! += d * d;
+    }
+  }
+  for (let c = 0; c < channels; c++) {
+    const correction = missed[c]! / outer;
+    m2[c] = Math.max(m2[c]! - missed[c]! * correction, 0);
+    mean[c]! += correction;
+  }
+}
+
+function planeAffine(
+  y: Floats, x: Floats, shift: Floats, scale: Floats, offset: Floats,
+  outer: number, channels: number, inner: number, pitch: number, z: Floats | null,
+): void {
+  for (let o = 0; o < outer; o++) {
+    for (let c = 0; c < channels; c++) {
+      const k = shift[c]!, a = scale[c]!, b = offset[c]!;
+      const start = o * pitch + c * inner, end = start + inner;
+      if (z) for (let i = start; i < end; i++) y[i] = (x[i]! - k) * a + b + z[i]!;
+      else for (let i = start; i < end; i++) y[i] = (x[i]! - k) * a + b;
+    }
+  }
+}
+
+function rowAffine(
+  y: Floats, x: Floats, shift: Floats, scale: Floats, offset: Floats,
+  outer: number, channels: number, _inner: number, pitch: number, z: Floats | null,
+): void {
+  for (let o = 0; o < outer; o++) {
+    const row = o * pitch;
+    if (z) {
+      for (let c = 0; c < channels; c++) {
+        y[row + c] = (x[row + c]! - shift[c]!) * scale[c]! + offset[c]! + z[row + c]!;
+      }
+    } else {
+      for (let c = 0; c < channels; c++) y[row + c] = (x[row + c]! - shift[c]!) * scale[c]! + offset[c]!;
+    }
+  }
+}
+
+/** y = max(y, floor); NaN stays. */
+function limit(y: Floats, floor: number, outer: number, slice: number, pitch: number): void {
+  for (let o = 0; o < outer; o++) {
+    const start = o * pitch, end = start + slice;
+    for (let i = start; i < end; i++) if (y[i]! < floor) y[i] = floor;
+  }
+}
+
+/** g = dy, 0 where y is 0 or below. */
+function rectify(g: Floats, dy: Floats, y: Floats, outer: number, slice: number, pitch: number): void {
+  for (let o = 0; o < outer; o++) {
+    const start = o * pitch, end = start + slice;
+    for (let i = start; i < end; i++) g[i] = y[i]! <= 0 ? 0 : dy[i]!;
+  }
+}
+
+function planeSums(
+  total: Float64Array, dot: Float64Array, g: Floats, x: Floats, shift: Floats,
+  outer: number, channels: number, inner: number, pitch: number,
+): void {
+  for (let c = 0; c < channels; c++) {
+    const k = shift[c]!;
+    let sum = 0, products = 0;
+    for (let o = 0; o < outer; o++) {
+      const start = o * pitch + c * inner, end = start + inner;
+      for (let i = start; i < end; i++) {
+        const value = g[i]!;
+        sum += value;
+        products += value * (x[i]! - k);
+      }
+    }
+    total[c] = sum;
+    dot[c] = products;
+  }
+}
+
+function rowSums(
+  total: Float64Array, dot: Float64Array, g: Floats, x: Floats, shift: Floats,
+  outer: number, channels: number, _inner: number, pitch: number,
+): void {
+  total.fill(0);
+  dot.fill(0);
+  for (let o = 0; o < outer; o++) {
+    const row = o * pitch;
+    for (let c = 0; c < channels; c++) {
+      const value = g[row + c]!;
+      total[c]! += value;
+      dot[c]! += value * (x[row + c]! - shift[c]!);
+    }
+  }
+}
+
+function planeGradient(
+  dx: Floats, g: Floats, x: Floats, shift: Floats, p: Floats, q: Floats, r: Floats,
+  outer: number, channels: number, inner: number, pitch: number,
+): void {
+  for (let o = 0; o < outer; o++) {
+    for (let c = 0; c < channels; c++) {
+      const k = shift[c]!, a = p[c]!, b = q[c]!, d = r[c]!;
+      const start = o * pitch + c * inner, end = start + inner;
+      for (let i = start; i < end; i++) dx[i] = g[i]! * a + ((x[i]! - k) * b + d);
+    }
+  }
+}
+
+function rowGradient(
+  dx: Floats, g: Floats, x: Floats, shift: Floats, p: Floats, q: Floats, r: Floats,
+  outer: number, channels: number, _inner: number, pitch: number,
+): void {
+  for (let o = 0; o < outer; o++) {
+    const row = o * pitch;
+    for (let c = 0; c < channels; c++) {
+      dx[row + c] = g[row + c]! * p[c]! + ((x[row + c]! - shift[c]!) * q[c]! + r[c]!);
+    }
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Arrays outside the memory of a runtime, brought in block by block.
+ *
+ * Where a group of channels fits into the stage with all its values, it is copied in once, normalised there in place
+ * and copied out; where not, its blocks are copied in once for the statistics and once more for the result.
+ * A tensor is the same thing with one block that is already there.
+ */
+import type { DType, Floats, Geometry, Pointer } from './kernels.js';
+import { BYTES, type Engine } from './runtime.js';
+
+/** A box of an array: ranges of outer slices, channels and positions, each a start and a count. */
+export interface Block {
+  readonly outerStart: number;
+  readonly outer: number;
+  readonly channelStart: number;
+  readonly channels: number;
+  readonly innerStart: number;
+  readonly inner: number;
+}
+
+/** Channels that are normalised together: blocks that between them hold all their values. */
+export interface Group {
+  readonly channelStart: number;
+  readonly channels: number;
+  readonly blocks: readonly Block[];
+}
+
+/** Cuts an array into groups of blocks of at most `limit` elements. */
+export function groupsOf(geometry: Geometry, limit: number): Group[] {
+  const { outer, channels, inner } = geometry;
+  if (outer * channels * inner <= limit) return [group(geometry, 0, channels, outer, inner)];
+  // Rows: all channels together, so that memory is read in order.
+  if (inner === 1 && channels <= limit) {
+    return [group(geometry, 0, channels, Math.floor(limit / channels), 1)];
+  }
+  const together = Math.max(Math.floor(limit / (outer * inner)), 1);
+  const outerStep = Math.max(Math.floor(limit / inner), 1);
+  const groups: Group[] = [];
+  for (let c = 0; c < channels; c += together) {
+    groups.push(group(geometry, c, Math.min(together, channels - c), outerStep, Math.min(inner, limit)));
+  }
+  return groups;
+}
+
+/** One group, cut along the outer axis and the positions. */
+function group(geometry: Geometry, channelStart: number, channels: number, outerStep: number, innerStep: number): Group {
+  const blocks: Block[] = [];
+  for (let outerStart = 0; outerStart < geometry.outer; outerStart += outerStep) {
+    const outer = Math.min(outerStep, geometry.outer - outerStart);
+    for (let innerStart = 0; innerStart < geometry.inner; innerStart += innerStep) {
+      const inner = Math.min(innerStep, geometry.inner - innerStart);
+      blocks.push({ outerStart, outer, channelStart, channels, innerStart, inner });
+    }
+  }
+  return { channelStart, channels, blocks };
+}
+
+/** An array as the passes see it: any block of it can be had at an address. */
+export interface Operand {
+  /** Elements between outer slices of the block, at its address. */
+  pitch(block: Block): number;
+  /** The address of a block whose present values do not matter. */
+  at(block: Block): Pointer;
+  /** The address of a block that holds its values. */
+  load(block: Block): Pointer;
+  /** Carries a block back to where it belongs. */
+  store(block: Block): void;
+}
+
+/** An array that lives in memory; the only block asked of it is the whole. */
+export function resident(pointer: Pointer, geometry: Geometry): Operand {
+  return { pitch: () => geometry.pitch, at: () => pointer, load: () => pointer, store: () => {} };
+}
+
+/** An array that lives elsewhere, staged at an address with room for any block. */
+export function staged(
+  engine: Engine, dtype: DType, array: () => Floats, geometry: Geometry, stage: Pointer,
+): Operand {
+  const at = (offset: number, length: number) => engine.floats(dtype, stage + offset * BYTES[dtype], length);
+  return {
+    pitch: (block) => block.channels * block.inner,
+    at: () => stage,
+    load(block) {
+      const from = array();
+      eachRun(geometry, block, (start, offset, length) => at(offset, length).set(from.subarray(start, start + length)));
+      return stage;
+    },
+    store(block) {
+      const to = array();
+      eachRun(geometry, block, (start, offset, length) => to.set(at(offset, length), start));
+    },
+  };
+}
+
+/** Calls `run` for every contiguous run of a block: its start in the array, its offset in the block, its length. */
+function eachRun(
+  geometry: Geometry, block: Block, run: (start: number, offset: number, length: number) => void,
+): void {
+  const length = block.channels * block.inner;
+  let start = block.outerStart * geometry.pitch + block.channelStart * geometry.inner + block.innerStart;
+  if (length === geometry.pitch) {
+    run(start, 0, block.outer * length);
+    return;
+  }
+  for (let o = 0; o < block.outer; o++) {
+    run(start, o * length, length);
+    start += geometry.pitch;
+  }
+}
