@@ -1,0 +1,198 @@
+import { describe, expect, it } from 'vitest';
+import type { DType, Floats, Geometry, Kernels } from '../src/kernels.js';
+import { scratchBytes } from '../src/kernels.js';
+import { BYTES, type Engine } from '../src/runtime.js';
+import { arrayOf, DTYPES, KINDS, normal, RUNTIMES } from './setup.js';
+import { sum } from './oracle.js';
+import * as tolerance from './tolerances.js';
+
+/** Geometries [outer, channels, inner, gap]: pitch is channels * inner + gap, so that a slice of a larger tensor is met too. */
+const GEOMETRIES = [
+  [1, 1, 1, 0], [2, 1, 1, 0], [3, 3, 1, 0], [5, 4, 1, 3], [7, 5, 1, 0], [59, 8, 1, 0], [61, 11, 1, 2], [239, 6, 1, 0],
+  [241, 9, 1, 0], [300, 16, 1, 5], [33, 130, 1, 0], [5, 1200, 1, 0],
+  [2, 3, 2, 0], [3, 2, 3, 1], [9, 5, 4, 0], [20, 3, 49, 7], [7, 4, 196, 0], [2, 2, 479, 0], [2, 2, 480, 0], [2, 2, 481, 0],
+  [3, 1, 1111, 0], [1, 2, 2048, 0],
+] as const;
+
+const GUARD = 64;
+const SENTINEL = -12345.678;
+
+/** Arrays in the memory of a runtime, each with guard elements on both sides that `check` holds to their value. */
+class Bench {
+  readonly #engine: Engine;
+  readonly #dtype: DType;
+  readonly #blocks: { at: number; length: number; dtype: DType }[] = [];
+
+  constructor(engine: Engine, dtype: DType) {
+    this.#engine = engine;
+    this.#dtype = dtype;
+  }
+
+  put(values: ArrayLike<number>, dtype = this.#dtype): number {
+    const at = this.#engine.allocate((values.length + 2 * GUARD) * BYTES[dtype]);
+    const all = this.#engine.floats(dtype, at, values.length + 2 * GUARD).fill(SENTINEL);
+    all.set(values, GUARD);
+    this.#blocks.push({ at, length: values.length, dtype });
+    return at + GUARD * BYTES[dtype];
+  }
+
+  get(pointer: number, length: number, dtype = this.#dtype): Floats {
+    return this.#engine.floats(dtype, pointer, length).slice() as Floats;
+  }
+
+  scratch(channels: number): number {
+    return this.put(new Float64Array(Math.ceil(scratchBytes(channels) / 8)), 'float64');
+  }
+
+  finish(): void {
+    for (const { at, length, dtype } of this.#blocks) {
+      const all = this.#engine.floats(dtype, at, length + 2 * GUARD);
+      const guard = arrayOf(dtype, [SENTINEL])[0];
+      expect(all.subarray(0, GUARD).every((value) => value === guard), 'bytes before a buffer').toBe(true);
+      expect(all.subarray(GUARD + length).every((value) => value === guard), 'bytes after a buffer').toBe(true);
+      this.#engine.free(at);
+    }
+  }
+}
+
+/** Calls `visit` with the index of every element, by channel. */
+function eachPlace({ outer, channels, inner, pitch }: Geometry, visit: (c: number, index: number) => void): void {
+  for (let o = 0; o < outer; o++) {
+    for (let c = 0; c < channels; c++) {
+      for (let i = 0; i < inner; i++) visit(c, o * pitch + c * inner + i);
+    }
+  }
+}
+
+function byChannel(geometry: Geometry, values: ArrayLike<number>): number[][] {
+  const result = Array.from({ length: geometry.channels }, () => [] as number[]);
+  eachPlace(geometry, (c, index) => result[c]!.push(values[index]!));
+  return result;
+}
+
+/** Holds every element to `expected`, and the gaps between slices to what they were. */
+function expectElements(
+  geometry: Geometry, actual: Floats, before: ArrayLike<number>, expected: (c: number, index: number) => number, bound: number,
+): void {
+  const touched = new Set<number>();
+  let worst = 0;
+  eachPlace(geometry, (c, index) => {
+    const want = expected(c, index);
+    worst = Math.max(worst, Math.abs(actual[index]! - want) / Math.max(1, Math.abs(want)));
+    touched.add(index);
+  });
+  expect(worst).toBeLessThanOrEqual(bound);
+  const gaps = Array.from(actual.keys()).filter((index) => !touched.has(index));
+  expect(gaps.every((index) => actual[index] === before[index]), 'elements between slices').toBe(true);
+}
+
+const cases = KINDS.flatMap((kind) =>
+  DTYPES.flatMap((dtype) =>
+    GEOMETRIES.map(([outer, channels, inner, gap]) => ({ kind, dtype, geometry: { outer, channels, inner, pitch: channels * inner + gap } })),
+  ),
+);
+
+describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $geometry.inner, pitch $geometry.pitch', ({ kind, dtype, geometry }) => {
+  const { outer, channels, inner, pitch } = geometry;
+  const engine = RUNTIMES[kind] as Engine;
+  const kernels: Kernels = engine.kernels[dtype];
+  const length = outer * pitch;
+  const data = (seed: number, mean = 0) => arrayOf(dtype, normal(length, seed, mean));
+  const perChannel = (seed: number, mean = 0) => arrayOf(dtype, normal(channels, seed, mean));
+  const bound = tolerance.elementwise(dtype);
+
+  it('finds mean and m2 of each channel', () => {
+    const bench = new Bench(engine, dtype);
+    const x = data(1, 3), mean = bench.put(new Float64Array(channels), 'float64'), m2 = bench.put(new Float64Array(channels), 'float64');
+    kernels.moments(mean, m2, bench.put(x), outer, channels, inner, pitch, bench.scratch(channels));
+    const means = bench.get(mean, channels, 'float64'), m2s = bench.get(m2, channels, 'float64');
+    byChannel(geometry, x).forEach((values, c) => {
+      const center = sum(values) / values.length, squares = sum(values.map((value) => (value - center) ** 2));
+      expect(Math.abs(means[c]! - center)).toBeLessThanOrEqual(tolerance.mean(dtype, 3));
+      expect(Math.abs(m2s[c]! - squares)).toBeLessThanOrEqual(tolerance.variance(dtype) * squares + 1e-12);
+    });
+    bench.finish();
+  });
+
+  it.each([
+    { residual: false, relu: false, inPlace: false },
+    { residual: false, relu: true, inPlace: true },
+    { residual: true, relu: false, inPlace: true },
+    { residual: true, relu: true, inPlace: false },
+  ])('normalises: residual $residual, relu $relu, in place $inPlace', ({ residual, relu, inPlace }) => {
+    const bench = new Bench(engine, dtype);
+    const x = data(2, 1), z = data(3), shift = perChannel(4, 1), scale = perChannel(5), offset = perChannel(6);
+    const xAt = bench.put(x), before = inPlace ? x : data(7), yAt = inPlace ? xAt : bench.put(before);
+    kernels.affine(
+      yAt, xAt, residual ? bench.put(z) : 0, bench.put(shift), bench.put(scale), bench.put(offset), relu ? 0 : -Infinity,
+      outer, channels, inner, pitch,
+    );
+    expectElements(geometry, bench.get(yAt, length), before, (c, i) => {
+      const y = (x[i]! - shift[c]!) * scale[c]! + offset[c]! + (residual ? z[i]! : 0);
+      return relu ? Math.max(y, 0) : y;
+    }, bound);
+    bench.finish();
+  });
+
+  it.each([{ rectified: false }, { rectified: true }])('sums g and g * (x - shift): rectified $rectified', ({ rectified }) => {
+    const bench = new Bench(engine, dtype);
+    const dy = data(8), y = data(9), x = data(10, 2), shift = perChannel(11, 2);
+    const g = dy.map((value, i) => (rectified && y[i]! <= 0 ? 0 : value));
+    const total = bench.put(new Float64Array(channels), 'float64'), dot = bench.put(new Float64Array(channels), 'float64');
+    const dyAt = bench.put(dy), before = data(12), gAt = rectified ? bench.put(before) : 0;
+    kernels.reduce(
+      total, dot, gAt, dyAt, rectified ? bench.put(y) : 0, bench.put(x), bench.put(shift),
+      outer, channels, inner, pitch, bench.scratch(channels),
+    );
+    const totals = bench.get(total, channels, 'float64'), dots = bench.get(dot, channels, 'float64');
+    const gs = byChannel(geometry, g), xs = byChannel(geometry, x);
+    gs.forEach((values, c) => {
+      const products = values.map((value, i) => value * (xs[c]![i]! - shift[c]!));
+      expect(Math.abs(totals[c]! - sum(values))).toBeLessThanOrEqual(tolerance.sums(dtype) * sum(values.map(Math.abs)));
+      expect(Math.abs(dots[c]! - sum(products))).toBeLessThanOrEqual(tolerance.sums(dtype) * sum(products.map(Math.abs)));
+    });
+    if (rectified) expectElements(geometry, bench.get(gAt, length), before, (_, i) => g[i]!, 0);
+    bench.finish();
+  });
+
+  it.each([{ inPlace: false }, { inPlace: true }])('forms the gradient: in place $inPlace', ({ inPlace }) => {
+    const bench = new Bench(engine, dtype);
+    const g = data(13), x = data(14, 1), shift = perChannel(15, 1), p = perChannel(16), q = perChannel(17), r = perChannel(18);
+    const gAt = bench.put(g), before = inPlace ? g : data(19), dxAt = inPlace ? gAt : bench.put(before);
+    kernels.gradient(
+      dxAt, gAt, bench.put(x), bench.put(shift), bench.put(p), bench.put(q), bench.put(r), outer, channels, inner, pitch,
+    );
+    expectElements(
+      geometry, bench.get(dxAt, length), before, (c, i) => g[i]! * p[c]! + ((x[i]! - shift[c]!) * q[c]! + r[c]!), bound,
+    );
+    bench.finish();
+  });
+});
+
+describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))('$kind $dtype kernels', ({ kind, dtype }) => {
+  it.each([[6, 1], [2, 13]])('keep a NaN in its own channel, on 5 channels of %i x %i', (outer, inner) => {
+    const bench = new Bench(RUNTIMES[kind] as Engine, dtype);
+    const geometry: Geometry = { outer, channels: 5, inner, pitch: 5 * inner };
+    const x = arrayOf(dtype, normal(outer * 5 * inner, 20));
+    x[2 * inner] = Number.NaN;
+    const mean = bench.put(new Float64Array(5), 'float64'), m2 = bench.put(new Float64Array(5), 'float64');
+    const kernels = (RUNTIMES[kind] as Engine).kernels[dtype];
+    kernels.moments(mean, m2, bench.put(x), outer, 5, inner, geometry.pitch, bench.scratch(5));
+    expect(Array.from(bench.get(mean, 5, 'float64'), Number.isNaN)).toEqual([false, false, true, false, false]);
+    expect(Array.from(bench.get(m2, 5, 'float64'), Number.isNaN)).toEqual([false, false, true, false, false]);
+    bench.finish();
+  });
+
+  it('let NaN pass the ReLU and its gradient', () => {
+    const bench = new Bench(RUNTIMES[kind] as Engine, dtype);
+    const kernels = (RUNTIMES[kind] as Engine).kernels[dtype];
+    const x = bench.put(arrayOf(dtype, [Number.NaN, -1, 0, 1, 2, Number.NaN, -2])), one = bench.put([1]), zero = bench.put([0]);
+    kernels.affine(x, x, 0, zero, one, zero, 0, 1, 1, 7, 7);
+    expect(Array.from(bench.get(x, 7))).toEqual([Number.NaN, 0, 0, 1, 2, Number.NaN, 0]);
+    const g = bench.put(new Float64Array(7)), sums = bench.put([0, 0], 'float64');
+    const dy = bench.put([1, 2, 3, 4, 5, 6, 7]);
+    kernels.reduce(sums, sums + 8, g, dy, x, x, zero, 1, 1, 7, 7, bench.scratch(1));
+    expect(Array.from(bench.get(g, 7))).toEqual([1, 0, 0, 4, 5, 6, 0]);
+    bench.finish();
+  });
+});

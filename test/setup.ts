@@ -1,0 +1,87 @@
+/** What every test file shares: the axes it runs over, seeded data, and arrays by dtype and layout. */
+import { createRuntime, type DType, type Layout, type Runtime } from '../src/index.js';
+
+export const KINDS = ['wasm-simd', 'javascript'] as const;
+export const DTYPES = ['float32', 'float64'] as const;
+export const LAYOUTS = ['channels-first', 'channels-last'] as const;
+
+export type Kind = (typeof KINDS)[number];
+
+/** Every combination of runtime kind, dtype and layout. */
+export const COMBINATIONS = KINDS.flatMap((kind) =>
+  DTYPES.flatMap((dtype) => LAYOUTS.map((layout) => ({ kind, dtype, layout }))),
+);
+
+/** One runtime a kind for all tests of a file: memory is checked to come back to nothing where that matters. */
+export const RUNTIMES: Record<Kind, Runtime> = {
+  'wasm-simd': createRuntime({ kind: 'wasm-simd' }),
+  javascript: createRuntime({ kind: 'javascript' }),
+};
+
+/**
+ * Shapes [N, C, ...] that break loops: one below and above a vector, two vectors and a tail, one channel, positions of
+ * 1, 49 and 196, and one below and above the rows and values that are added before the sum goes into f64.
+ */
+export const SHAPES: readonly (readonly number[])[] = [
+  [2, 1], [5, 3], [7, 4], [3, 5], [2, 11], [60, 100], [59, 6], [61, 8], [239, 3], [241, 13], [500, 2],
+  [1, 2, 3], [4, 3, 2], [3, 2, 4], [2, 3, 5], [9, 3, 49], [5, 7, 196], [2, 2, 479], [2, 2, 481], [1, 3, 1201],
+  [2, 1, 9], [1, 1, 1000], [3, 5, 7, 7], [2, 9, 1, 1], [1, 17, 4, 4], [2, 3, 2, 3, 4],
+];
+
+/** Uniform numbers in [0, 1), the same for the same seed (mulberry32). */
+export function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** n normal numbers (Box and Muller). */
+export function normal(n: number, seed: number, mean = 0, std = 1): number[] {
+  const uniform = random(seed);
+  return Array.from({ length: n }, () => {
+    const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
+    return mean + std * radius * Math.cos(2 * Math.PI * uniform());
+  });
+}
+
+export function arrayOf(dtype: 'float32', values: ArrayLike<number>): Float32Array;
+export function arrayOf(dtype: DType, values: ArrayLike<number>): Float32Array & Float64Array;
+export function arrayOf(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {
+  return dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
+}
+
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, dimension) => product * dimension, 1);
+}
+
+/** A channels-first shape in another layout. */
+export function shapeIn(layout: Layout, shape: readonly number[]): number[] {
+  const [n = 0, c = 0, ...positions] = shape;
+  return layout === 'channels-first' ? [...shape] : [n, ...positions, c];
+}
+
+/** The index, in a layout, of every element of a channels-first array, by channel: places[c][n * positions + i]. */
+export function placesOf(shape: readonly number[], layout: Layout): number[][] {
+  const [n = 0, channels = 0, ...rest] = shape;
+  const positions = sizeOf(rest);
+  return Array.from({ length: channels }, (_, c) =>
+    Array.from({ length: n * positions }, (_, m) => {
+      const o = Math.floor(m / positions), i = m % positions;
+      return layout === 'channels-first' ? (o * channels + c) * positions + i : (o * positions + i) * channels + c;
+    }),
+  );
+}
+
+/** A channels-first array in another layout. */
+export function permute(values: ArrayLike<number>, shape: readonly number[], layout: Layout): number[] {
+  const result = new Array<number>(values.length);
+  const from = placesOf(shape, 'channels-first'), to = placesOf(shape, layout);
+  from.forEach((places, c) => {
+    places.forEach((place, m) => { result[to[c]![m]!] = values[place]!; });
+  });
+  return result;
+}
