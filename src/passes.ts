@@ -206,5 +206,5 @@ function ofGroup(numbers: Normalisation, group: Group): Normalisation {
 }
 
 function part(values: Floats | null, group: Group): Floats | null {
-  return values && values.subarray(group.channelStart, group.channelStart + group.channels);
+  return values?.subarray(group.channelStart, group.channelStart + group.channels) ?? null;
 }

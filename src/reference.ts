@@ -6,8 +6,8 @@ export function reference(memory: Memory): Record<DType, Kernels> {
   return { float32: plainKernels(memory, Float32Array), float64: plainKernels(memory, Float64Array) };
 }
 
-function plainKernels(memory: Memory, Array: Float32ArrayConstructor | Float64ArrayConstructor): Kernels {
-  const floats = (pointer: number, length: number): Floats => new Array(memory.buffer, pointer, length);
+function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Float64ArrayConstructor): Kernels {
+  const floats = (pointer: number, length: number): Floats => new FloatArray(memory.buffer, pointer, length);
   const doubles = (pointer: number, length: number) => new Float64Array(memory.buffer, pointer, length);
   const length = (outer: number, channels: number, inner: number, pitch: number) =>
     (outer - 1) * pitch + channels * inner;

@@ -43,7 +43,7 @@ export function readState(target: State, state: unknown, dtype: DType): number {
   const entries = state as Record<string, unknown>;
   const values = names.map((name) => readArray(name, entries, target[name]!.length, dtype));
   const counter = target.running_mean ? readCounter(entries) : 0;
-  names.forEach((name, i) => target[name]!.set(values[i]!));
+  names.forEach((name, i) => { target[name]!.set(values[i]!); });
   return counter;
 }
 

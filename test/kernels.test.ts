@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { DType, Floats, Geometry, Kernels } from '../src/kernels.js';
 import { scratchBytes } from '../src/kernels.js';
 import { BYTES, type Engine } from '../src/runtime.js';
-import { arrayOf, DTYPES, KINDS, normal, RUNTIMES } from './setup.js';
 import { sum } from './oracle.js';
+import { arrayOf, DTYPES, KINDS, normal, RUNTIMES } from './setup.js';
 import * as tolerance from './tolerances.js';
 
 /** Geometries [outer, channels, inner, gap]: pitch is channels * inner + gap, so that a slice of a larger tensor is met too. */

@@ -48,8 +48,9 @@ export function normal(n: number, seed: number, mean = 0, std = 1): number[] {
   });
 }
 
-export function arrayOf(dtype: 'float32', values: ArrayLike<number>): Float32Array;
-export function arrayOf(dtype: DType, values: ArrayLike<number>): Float32Array & Float64Array;
+/** An array of the dtype. Typed as one of the two, since the overloads of the package want to know which. */
+export function arrayOf(dtype: 'float64', values: ArrayLike<number>): Float64Array;
+export function arrayOf(dtype: DType, values: ArrayLike<number>): Float32Array;
 export function arrayOf(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {
   return dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
 }

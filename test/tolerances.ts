@@ -9,8 +9,11 @@ export const U: Record<DType, number> = { float32: 2 ** -24, float64: 2 ** -53 }
  */
 export const mean = (dtype: DType, meanOverStd: number) => 62 * U[dtype] + 2 * U.float64 * meanOverStd;
 
-/** Of the batch variance, relative: 62 additions and two roundings a square, 64 u = 3.8e-6 in float32. */
-export const variance = (dtype: DType) => 64 * U[dtype] + 1e-13;
+/**
+ * Of the batch variance, relative: 62 additions and two roundings a square, 64 u = 3.8e-6 in float32. Plain f64 sums
+ * drift by 1e-13; where parts are merged, their rounded means enter times the distance between them.
+ */
+export const variance = (dtype: DType, meanOverStd = 0) => 64 * U[dtype] + 1e-13 + U.float64 * meanOverStd;
 
 /**
  * Of y, per unit of weight: subtraction, product, sum and two rounded coefficients make 5 u of up to 4.5 standard
