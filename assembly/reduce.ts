@@ -131,12 +131,12 @@ function sweepRows<T, R>(
   const rest = channels & (lanes<T>() - 1);
   const width = full + 16;
   const s = scratch, q = scratch + width;
-  const four = !is<R, Rectified>() && fourRows(<usize>outer * step, full);
-  const block = four ? 4 * CHAIN : CHAIN;
+  const byFour = !is<R, Rectified>() && fourRows(<usize>outer * step, full);
+  const block = byFour ? 4 * CHAIN : CHAIN;
   for (let o = 0; o < outer; o += block) {
     const rows = min(block, outer - o);
     memory.fill(s, 0, 2 * width);
-    const quads = four ? rows >> 2 : 0;
+    const quads = byFour ? rows >> 2 : 0;
     if (quads) addFourRows<T>(s, q, dy, x, shift, quads, full, step);
     const done = <usize>(quads << 2) * step;
     addRows<T, R>(s, q, g + done, dy + done, y + done, x + done, shift, rows - (quads << 2), full, step);

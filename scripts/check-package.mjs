@@ -1,0 +1,32 @@
+// Packs the package, holds its contents to a list, installs it in an empty project and uses it there.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const run = (command, args, cwd = '.') => execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+const folder = mkdtempSync(join(tmpdir(), 'batchnorm-wasm-'));
+
+try {
+  const report = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder]));
+  const [{ filename, files }] = Array.isArray(report) ? report : Object.values(report);
+  const names = files.map(({ path }) => path);
+  const expected = ['LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/kernels.wasm'];
+  const missing = expected.filter((name) => !names.includes(name));
+  const surplus = names.filter((name) => !expected.includes(name) && !/^dist\/[a-z]+\.d\.ts$/.test(name));
+  if (missing.length || surplus.length) {
+    throw new Error(`the package misses ${missing.join(', ') || 'nothing'} and should not hold ${surplus.join(', ') || 'anything more'}`);
+  }
+  const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+  if (dependencies) throw new Error('the package has no runtime dependency, got ' + Object.keys(dependencies).join(', '));
+
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'empty', private: true, type: 'module' }));
+  run('npm', ['install', '--no-save', '--no-package-lock', join(folder, filename)], folder);
+  const [, example] = readFileSync('README.md', 'utf8').match(/^```js\n([\s\S]*?)^```/m);
+  writeFileSync(join(folder, 'example.mjs'), example);
+  const printed = run(process.execPath, ['example.mjs'], folder).trim();
+  if (!printed) throw new Error('the first example of the README printed nothing from the installed package');
+  console.log(`package: ${names.length} files, ${(files.reduce((total, { size }) => total + size, 0) / 1024).toFixed(0)} kB; example in an empty project: ${printed.split('\n').length} lines`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
