@@ -18,7 +18,7 @@ try {
     throw new Error(`the package misses ${missing.join(', ') || 'nothing'} and should not hold ${surplus.join(', ') || 'anything more'}`);
   }
   const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
-  if (dependencies) throw new Error('the package has no runtime dependency, got ' + Object.keys(dependencies).join(', '));
+  if (dependencies) throw new Error(`the package has no runtime dependency, got ${Object.keys(dependencies).join(', ')}`);
 
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'empty', private: true, type: 'module' }));
   run('npm', ['install', '--no-save', '--no-package-lock', join(folder, filename)], folder);

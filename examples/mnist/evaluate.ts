@@ -1,0 +1,54 @@
+/** What Figure 1 shows of a network at one step. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Batch } from './data.js';
+import type { Network } from './network.js';
+
+/** The unit of the last hidden layer whose sigmoid is looked at: any is typical, so the first. */
+const UNIT = 0;
+export const PERCENTILES = [15, 50, 85];
+
+/** Measured over the whole test set, with the statistics of Alg. 2 where there is batch norm. */
+export interface Measurement {
+  readonly step: number;
+  /** Fraction of the test images classified right. */
+  readonly accuracy: number;
+  /** Of the input of one sigmoid of the last hidden layer, in the order of PERCENTILES. */
+  readonly percentiles: readonly number[];
+}
+
+/** @param statistics - the training batches that Alg. 2 takes mean and variance from */
+export function evaluate(network: Network, step: number, test: Batch, statistics: readonly Batch[]): Measurement {
+  estimatePopulation(network, statistics);
+  for (const bn of network.norms) bn.eval();
+  const measurement = tf.tidy(() => {
+    const { sigmoidInput, logits } = network.forward(test.x);
+    const predicted = tf.argMax(logits, 1).dataSync();
+    const right = test.labels.reduce((count, label, i) => (predicted[i] === label ? count + 1 : count), 0);
+    const inputs = tf.gather(sigmoidInput, [UNIT], 1).dataSync<'float32'>().sort();
+    return { step, accuracy: right / test.labels.length, percentiles: PERCENTILES.map((p) => percentile(inputs, p)) };
+  });
+  for (const bn of network.norms) bn.train();
+  return measurement;
+}
+
+/**
+ * Alg. 2, lines 8 to 10: with the parameters frozen, the mean of the batch means and of the unbiased batch variances
+ * becomes the running statistics. What training steps left there does not count.
+ */
+function estimatePopulation(network: Network, statistics: readonly Batch[]): void {
+  if (network.norms.length === 0) return;
+  for (const bn of network.norms) bn.resetRunningStats();
+  for (const { x } of statistics) {
+    tf.tidy(() => {
+      network.forward(x);
+    });
+  }
+}
+
+/** Of ascending values, between the two nearest ranks linearly. */
+function percentile(sorted: Float32Array, p: number): number {
+  const rank = (p / 100) * (sorted.length - 1);
+  const low = Math.floor(rank);
+  const high = Math.ceil(rank);
+  return sorted[low]! + (rank - low) * (sorted[high]! - sorted[low]!);
+}
