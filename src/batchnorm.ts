@@ -1,11 +1,14 @@
 import { Context, type ForwardContext } from './context.js';
-import type { DType, Floats } from './kernels.js';
+import { type ChannelNumbers, FIELDS } from './formulas.js';
+import type { DType, Floats, Geometry } from './kernels.js';
 import { type BatchNormOptions, type Settings, settingsOf } from './options.js';
 import * as passes from './passes.js';
 import { Engine, MemoryTensor, sharedRuntime, type Tensor } from './runtime.js';
+import { Scratch } from './scratch.js';
 import { checkOptions, checkOverlap, checkShape, describe, geometryOf, type Layout } from './shape.js';
+import type { Operand } from './staging.js';
 import { readState, type State, writeState } from './state.js';
-import { updateRunning } from './statistics.js';
+import { takeRunning, updateRunning } from './statistics.js';
 import { checkOutput, checkSameKind, checkValues, floatsOf, type Values, valuesLike, withOperands } from './values.js';
 
 /** Options of one `forward`. */
@@ -61,11 +64,13 @@ export class BatchNorm {
   numBatchesTracked = 0;
 
   readonly #settings: Settings;
+  /** What every context's numbers start from: copying an array is the fastest way to a new one. */
+  readonly #numbers: ChannelNumbers;
   #runtime: Engine | undefined;
+  #scratch: Scratch | undefined;
   #training = true;
   #disposed = false;
   #context: Context | null = null;
-  #contexts = new WeakSet<Context>();
 
   /**
    * @param channels - C, a positive integer
@@ -79,6 +84,7 @@ export class BatchNorm {
     }
     const vector = (value: number) => floatsOf(settings.dtype, channels).fill(value);
     this.#settings = settings;
+    this.#numbers = new Array<number>(FIELDS * channels).fill(Number.NaN);
     this.#runtime = runtime;
     this.channels = channels;
     this.eps = settings.eps;
@@ -145,16 +151,14 @@ export class BatchNorm {
     }
 
     const y = out ?? valuesLike(x);
-    const context = new Context(mode, this.channels, count, [...shape], x === y ? null : x);
-    if (mode === 'running') {
-      context.mean.set(this.runningMean!);
-      context.variance.set(this.runningVar!);
-    }
+    const context = new Context(this, mode, count, this.#numbers.slice(), [...shape], x === y ? null : x);
+    if (mode === 'running') takeRunning(context.numbers, this.runningMean!, this.runningVar!);
     if (count > 0) {
       disposeOnThrow(out ? null : y, () =>
-        withOperands(engine, this.dtype, geometry, [x, y], [0, 0], ([x, y], limit) => {
+        this.#withOperands(engine, geometry, [x, y], [0, 0], ([x, y], limit, scratch) => {
           const { weight, bias, eps } = this;
-          passes.forward(engine, this.dtype, geometry, limit, context, { x, y, weight, bias, eps });
+          const kernels = engine.kernels[this.dtype];
+          passes.forward({ kernels, scratch, geometry, limit, context, x, y, weight, bias, eps });
         }),
       );
     }
@@ -196,9 +200,10 @@ export class BatchNorm {
     const dbias = this.bias && floatsOf(this.dtype, this.channels);
     if (count > 0) {
       disposeOnThrow(out ? null : dx, () =>
-        withOperands(engine, this.dtype, geometry, [x, dy, dx], [0, 1, 1], ([x, dy, dx], limit) =>
-          passes.backward(engine, this.dtype, geometry, limit, context, { x, dy, dx, dweight, dbias }),
-        ),
+        this.#withOperands(engine, geometry, [x, dy, dx], [0, 1, 1], ([x, dy, dx], limit, scratch) => {
+          const kernels = engine.kernels[this.dtype];
+          passes.backward({ kernels, scratch, geometry, limit, context, x, dy, dx, dweight, dbias });
+        }),
       );
     }
     return { dx, dweight, dbias, dresidual: null } as Gradients<Floats> | Gradients<Tensor>;
@@ -248,22 +253,37 @@ export class BatchNorm {
 
   #contextOf(context: ForwardContext | null): Context {
     if (context === null) throw new TypeError('backward() expected a forward() before it, got none');
-    if (!(context instanceof Context) || !this.#contexts.has(context)) {
+    if (!(context instanceof Context) || context.owner !== this) {
       throw new TypeError(`"context" expected one of this module's forward(), got ${describe(context)}`);
     }
     if (context.x === null) throw new TypeError('backward() expected x to be kept, got a forward() that wrote over it');
     return context;
   }
 
+  /** Runs a pass with its operands, and with scratch that is given back after it. */
+  #withOperands<const V extends readonly Values[]>(
+    engine: Engine, geometry: Geometry, values: V, places: readonly number[],
+    use: (operands: { [I in keyof V]: Operand }, limit: number, scratch: Scratch) => void,
+  ): void {
+    withOperands(engine, this.dtype, geometry, values, places, (operands, limit) => {
+      this.#scratch ??= new Scratch(engine, this.dtype);
+      this.#scratch.take(this.channels);
+      try {
+        use(operands, limit, this.#scratch);
+      } finally {
+        this.#scratch.free();
+      }
+    });
+  }
+
   /** The last step of a forward that went well. */
   #commit(context: Context, updateStats: boolean): void {
     this.#context = context;
-    this.#contexts.add(context);
     if (!updateStats || !this.runningMean || context.count === 0) return;
     this.numBatchesTracked++;
     const factor = this.momentum === null ? 1 / this.numBatchesTracked : this.momentum;
-    const { mean, variance, count } = context;
-    updateRunning(this.runningMean, this.runningVar!, mean, variance, factor, count, this.#settings.runningVariance);
+    const { runningVariance } = this.#settings;
+    updateRunning(this.runningMean, this.runningVar!, context.numbers, factor, context.count, runningVariance);
   }
 }
 

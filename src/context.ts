@@ -1,3 +1,5 @@
+import type { BatchNorm } from './batchnorm.js';
+import { type ChannelNumbers, FIELDS, MEAN, VARIANCE } from './formulas.js';
 import type { Floats } from './kernels.js';
 import type { MemoryTensor } from './runtime.js';
 
@@ -13,40 +15,51 @@ export interface ForwardContext {
   readonly count: number;
 }
 
-/** Per-channel numbers of one forward, in f64. */
-export interface Normalisation {
-  readonly mean: Float64Array;
-  /** Biased. */
-  readonly variance: Float64Array;
-  /** 1 / sqrt(variance + eps) */
-  readonly rstd: Float64Array;
-  /** weight * rstd, with the weight of that forward. */
-  readonly slope: Float64Array;
-}
-
-/** A context with what only the package reads: whose it is, and the x that backward needs. */
-export class Context implements ForwardContext, Normalisation {
-  readonly mode: 'batch' | 'running';
-  readonly mean: Float64Array;
-  readonly variance: Float64Array;
-  readonly rstd: Float64Array;
-  readonly slope: Float64Array;
-  readonly count: number;
+/** A context with what only the package reads: whose it is, the numbers of each channel, the x that backward needs. */
+export class Context implements ForwardContext {
+  readonly owner: BatchNorm;
+  readonly numbers: ChannelNumbers;
   readonly shape: readonly number[];
   /** The input itself, not a copy; null where forward wrote its output over it. */
   readonly x: Floats | MemoryTensor | null;
+  readonly #mode: 'batch' | 'running';
+  readonly #count: number;
+  #mean: Float64Array | undefined;
+  #variance: Float64Array | undefined;
 
   constructor(
-    mode: Context['mode'], channels: number, count: number, shape: readonly number[], x: Context['x'],
+    owner: BatchNorm, mode: Context['mode'], count: number, numbers: ChannelNumbers,
+    shape: readonly number[], x: Context['x'],
   ) {
-    this.mode = mode;
-    this.mean = new Float64Array(channels);
-    this.variance = new Float64Array(channels);
-    this.rstd = new Float64Array(channels);
-    this.slope = new Float64Array(channels);
-    this.count = count;
+    this.owner = owner;
+    this.#mode = mode;
+    this.#count = count;
+    this.numbers = numbers;
     this.shape = shape;
     this.x = x;
-    Object.freeze(this);
   }
+
+  get mode(): 'batch' | 'running' {
+    return this.#mode;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** A copy, made when first asked for. */
+  get mean(): Float64Array {
+    this.#mean ??= field(this.numbers, MEAN);
+    return this.#mean;
+  }
+
+  /** A copy, made when first asked for. */
+  get variance(): Float64Array {
+    this.#variance ??= field(this.numbers, VARIANCE);
+    return this.#variance;
+  }
+}
+
+function field(numbers: ChannelNumbers, offset: number): Float64Array {
+  return Float64Array.from({ length: numbers.length / FIELDS }, (_, c) => numbers[FIELDS * c + offset]!);
 }

@@ -111,8 +111,8 @@ export function checkOptions(name: string, options: unknown, keys: readonly stri
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`${name}() expected an object of options, got ${describe(options)}`);
   }
-  for (const key of Object.keys(options)) {
-    if (!keys.includes(key)) throw new TypeError(`${name}() expected options ${keys.join(', ')}, got "${key}"`);
+  for (const key in options) {
+    if (!keys.includes(key) && Object.hasOwn(options, key)) throw new TypeError(`${name}() expected options ${keys.join(', ')}, got "${key}"`);
   }
 }
 

@@ -5,6 +5,7 @@
  * and copied out; where not, its blocks are copied in once for the statistics and once more for the result.
  * A tensor is the same thing with one block that is already there.
  */
+import type { ChannelRange } from './formulas.js';
 import type { DType, Floats, Geometry, Pointer } from './kernels.js';
 import { BYTES, type Engine } from './runtime.js';
 
@@ -19,9 +20,7 @@ export interface Block {
 }
 
 /** Channels that are normalised together: blocks that between them hold all their values. */
-export interface Group {
-  readonly channelStart: number;
-  readonly channels: number;
+export interface Group extends ChannelRange {
   readonly blocks: readonly Block[];
 }
 
@@ -68,8 +67,28 @@ export interface Operand {
 }
 
 /** An array that lives in memory; the only block asked of it is the whole. */
-export function resident(pointer: Pointer, geometry: Geometry): Operand {
-  return { pitch: () => geometry.pitch, at: () => pointer, load: () => pointer, store: () => {} };
+export class Resident implements Operand {
+  readonly #pointer: Pointer;
+  readonly #pitch: number;
+
+  constructor(pointer: Pointer, geometry: Geometry) {
+    this.#pointer = pointer;
+    this.#pitch = geometry.pitch;
+  }
+
+  pitch(): number {
+    return this.#pitch;
+  }
+
+  at(): Pointer {
+    return this.#pointer;
+  }
+
+  load(): Pointer {
+    return this.#pointer;
+  }
+
+  store(): void {}
 }
 
 /** An array that lives elsewhere, staged at an address with room for any block. */

@@ -3,7 +3,7 @@ import type { DType, Floats, Geometry } from './kernels.js';
 import { ALIGNMENT } from './memory.js';
 import { BYTES, type Engine, MemoryTensor } from './runtime.js';
 import { checkFloats, checkOverlap, describe } from './shape.js';
-import { type Operand, resident, staged } from './staging.js';
+import { type Operand, Resident, staged } from './staging.js';
 
 export type Values = Floats | MemoryTensor;
 
@@ -66,7 +66,7 @@ export function withOperands<const V extends readonly Values[]>(
   type Operands = { [I in keyof V]: Operand };
   const pointers = values.map((value) => pointerOf(engine, value));
   if (pointers.every((pointer) => pointer !== null)) {
-    use(pointers.map((pointer) => resident(pointer, geometry)) as unknown as Operands, Number.POSITIVE_INFINITY);
+    use(pointers.map((pointer) => new Resident(pointer!, geometry)) as unknown as Operands, Number.POSITIVE_INFINITY);
     return;
   }
   // Making the stage may grow memory, and with that a view of memory is lost: such a one is made anew from its address.

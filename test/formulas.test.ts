@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  affineCoefficients, gradientCoefficients, inverseStd, linearCoefficients, parameterGradients, slopes, varianceFromM2,
+  affineCoefficients, gradientCoefficients, inverseStd, linearCoefficients, meanShift, parameterGradients,
 } from '../src/formulas.js';
 import { differentiate, normalise, sum } from './oracle.js';
 import { normal } from './setup.js';
@@ -10,27 +10,28 @@ describe('formulas', () => {
   const { mean, variance, y } = normalise(x, weight, bias, eps);
   const one = (value = 0) => Float64Array.of(value);
 
-  const rstd = one(), slope = one();
-  inverseStd(rstd, one(variance), eps);
-  slopes(slope, one(weight), rstd);
+  /** Two channels, the second of which is the one looked at. */
+  const range = { channelStart: 1, channels: 1 };
+  const numbersOf = () => [0, 0, 0, 0, mean, variance, Number.NaN, Number.NaN];
+  const second = (value: number) => Float64Array.of(Number.NaN, value);
+  const filled = numbersOf();
+  affineCoefficients(one(), one(), one(), filled, second(weight), second(bias), eps, range);
 
-  it('turn m2 into the biased variance', () => {
-    const m2 = one(50 * variance);
-    varianceFromM2(m2, 50);
-    expect(m2[0]).toBeCloseTo(variance, 12);
+  it('take 0 for the inverse of a standard deviation of 0', () => {
+    expect([inverseStd(0, 0), inverseStd(4, 0), inverseStd(3, 1)]).toEqual([0, 0.5, 0.5]);
   });
 
-  it('take 0 for the inverse of a standard deviation of 0, and a slope without weight for rstd', () => {
-    const result = Float64Array.of(7, 7);
-    inverseStd(result, Float64Array.of(0, 4), 0);
-    expect(Array.from(result)).toEqual([0, 0.5]);
-    slopes(result, null, Float64Array.of(3, 4));
-    expect(Array.from(result)).toEqual([3, 4]);
+  it('leave rstd and slope for the backward, and other channels alone', () => {
+    const rstd = 1 / Math.sqrt(variance + eps);
+    expect(filled).toEqual([0, 0, 0, 0, mean, variance, rstd, weight * rstd]);
+    const numbers = numbersOf(), offset = one();
+    affineCoefficients(one(), one(), offset, numbers, null, null, eps, range);
+    expect([numbers[7], offset[0]]).toEqual([rstd, 0]);
   });
 
   it('make up in the offset for what a rounded shift lacks of the mean', () => {
     const shift = new Float32Array(1), scale = one(), offset = one();
-    affineCoefficients(shift, scale, offset, one(mean), slope, one(bias));
+    affineCoefficients(shift, scale, offset, numbersOf(), second(weight), second(bias), eps, range);
     expect(shift[0]).toBe(Math.fround(mean));
     expect(shift[0]).not.toBe(mean);
     x.forEach((value, i) => { expect((value - shift[0]!) * scale[0]! + offset[0]!).toBeCloseTo(y[i]!, 12); });
@@ -39,12 +40,12 @@ describe('formulas', () => {
   it('give the gradients of section 3 from two sums', () => {
     const shift = Float64Array.of(mean + 0.125), total = one(sum(dy));
     const dot = one(sum(dy.map((value, i) => value * (x[i]! - shift[0]!))));
-    const dweight = one(), dbias = one(), p = one(), q = one(), r = one();
-    parameterGradients(dweight, dbias, dot, total, shift, one(mean), rstd);
-    gradientCoefficients(p, q, r, total, dot, shift, one(mean), rstd, slope, 50);
+    const dweight = second(0), dbias = second(0), p = one(), q = one(), r = one();
+    parameterGradients(dweight, dbias, dot, total, shift, filled, range);
+    gradientCoefficients(p, q, r, total, dot, shift, filled, 50, range);
     const expected = differentiate(dy, x, weight, mean, variance, eps, 'batch');
-    expect(dweight[0]).toBeCloseTo(expected.dweight, 10);
-    expect(dbias[0]).toBeCloseTo(expected.dbias, 12);
+    expect(dweight[1]).toBeCloseTo(expected.dweight, 10);
+    expect(dbias[1]).toBeCloseTo(expected.dbias, 12);
     expected.dx.forEach((value, i) => {
       expect(dy[i]! * p[0]! + ((x[i]! - shift[0]!) * q[0]! + r[0]!)).toBeCloseTo(value, 12);
     });
@@ -52,7 +53,13 @@ describe('formulas', () => {
 
   it('are linear where the statistics are constants', () => {
     const shift = one(9), scale = one(9), offset = one(9);
-    linearCoefficients(shift, scale, offset, slope);
-    expect([shift[0], scale[0], offset[0]]).toEqual([0, slope[0], 0]);
+    linearCoefficients(shift, scale, offset, filled, range);
+    expect([shift[0], scale[0], offset[0]]).toEqual([0, filled[7], 0]);
+  });
+
+  it('round the mean to the type of the shift', () => {
+    const shift = new Float32Array(1);
+    meanShift(shift, filled, range);
+    expect(shift[0]).toBe(Math.fround(mean));
   });
 });

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { BatchNorm } from '../src/batchnorm.js';
 import { Context } from '../src/context.js';
 import type { Geometry } from '../src/kernels.js';
 import { backward, forward } from '../src/passes.js';
 import type { Engine } from '../src/runtime.js';
+import { Scratch } from '../src/scratch.js';
 import { groupsOf, staged } from '../src/staging.js';
+import { takeRunning } from '../src/statistics.js';
 import { differentiate, normalise } from './oracle.js';
 import { arrayOf, KINDS, normal, RUNTIMES } from './setup.js';
 import * as tolerance from './tolerances.js';
@@ -50,16 +53,18 @@ describe.each(cases)('$geometry.outer x $geometry.channels x $geometry.inner in 
     const y = new Float64Array(size), dx = new Float64Array(size);
     const weight = arrayOf('float64', normal(channels, 3)), bias = arrayOf('float64', normal(channels, 4));
     const dweight = new Float64Array(channels), dbias = new Float64Array(channels);
+    const scratch = new Scratch(engine, 'float64'), owner = new BatchNorm(channels);
     for (const mode of ['batch', 'running'] as const) {
-      const context = new Context(mode, channels, outer * inner, [], null);
-      if (mode === 'running') {
-        context.mean.set(normal(channels, 5));
-        context.variance.fill(2);
-      }
+      const numbers = new Array<number>(4 * channels).fill(Number.NaN);
+      if (mode === 'running') takeRunning(numbers, Float64Array.from(normal(channels, 5)), new Float64Array(channels).fill(2));
+      const context = new Context(owner, mode, outer * inner, numbers, [], null);
       const place = engine.allocate(limit * 8), other = engine.allocate(limit * 8);
       const at = (array: Float64Array, stage: number) => staged(engine, 'float64', () => array, geometry, stage);
-      forward(engine, 'float64', geometry, limit, context, { x: at(x, place), y: at(y, place), weight, bias, eps: 0.1 });
-      backward(engine, 'float64', geometry, limit, context, { x: at(x, other), dy: at(dy, place), dx: at(dx, place), dweight, dbias });
+      scratch.take(channels);
+      const pass = { kernels: engine.kernels.float64, scratch, geometry, limit, context };
+      forward({ ...pass, x: at(x, place), y: at(y, place), weight, bias, eps: 0.1 });
+      backward({ ...pass, x: at(x, other), dy: at(dy, place), dx: at(dx, place), dweight, dbias });
+      scratch.free();
       engine.free(place);
       engine.free(other);
       for (let c = 0; c < channels; c++) {
