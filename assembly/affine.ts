@@ -1,6 +1,7 @@
 import { is, Plain, Residual } from './tags';
 import { lanes, loadTail, storeTail } from './vec';
-import { twoRows } from './walk';
+import { rowsPerBlock, twoRows } from './walk';
+import { padded, repeatOf, widen } from './wide';
 
 /**
  * y = max((x - shift) * scale + offset [+ z], floor)
@@ -9,16 +10,17 @@ import { twoRows } from './walk';
  *   shift, scale, offset  [channels]                T
  *   floor                 scalar                    T   0: ReLU, -Infinity: none
  *   pitch                 elements between outer slices, >= channels * inner
+ *   scratch               scratchBytes(channels), aligned to 16
  *
  * Subtracting a shift near the mean first keeps the digits that x * scale + offset loses where |mean| >> std.
  */
 export function affine<T>(
   y: usize, x: usize, z: usize, shift: usize, scale: usize, offset: usize, floor: T,
-  outer: i32, channels: i32, inner: i32, pitch: i32,
+  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
 ): void {
   const f = v128.splat<T>(floor);
-  if (z) walk<T, Residual>(y, x, z, shift, scale, offset, f, outer, channels, inner, pitch);
-  else walk<T, Plain>(y, x, x, shift, scale, offset, f, outer, channels, inner, pitch);
+  if (z) walk<T, Residual>(y, x, z, shift, scale, offset, f, outer, channels, inner, pitch, scratch);
+  else walk<T, Plain>(y, x, x, shift, scale, offset, f, outer, channels, inner, pitch, scratch);
 }
 
 /** The operator on one vector. pmax is y < floor ? floor : y, so NaN passes through. */
@@ -31,13 +33,33 @@ export function affine<T>(
 
 function walk<T, R>(
   y: usize, x: usize, z: usize, k: usize, a: usize, b: usize, floor: v128,
-  outer: i32, channels: i32, inner: i32, pitch: i32,
+  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
 ): void {
   const step = <usize>pitch * sizeof<T>();
-  if (inner == 1) {
-    rows<T, R>(y, x, z, k, a, b, floor, outer, channels, step);
+  const repeat = repeatOf(outer, channels, inner, pitch);
+  if (repeat == 0) {
+    planes<T, R>(y, x, z, k, a, b, floor, outer, channels, inner, step);
     return;
   }
+  if (repeat > 1) {
+    const width = padded<T>(channels * repeat);
+    const wideK = scratch, wideA = wideK + width, wideB = wideA + width;
+    widen<T>(wideK, k, channels, repeat, inner);
+    widen<T>(wideA, a, channels, repeat, inner);
+    widen<T>(wideB, b, channels, repeat, inner);
+    const together = inner == 1 ? repeat : 1;
+    const wide = outer / together, bytes = <usize>(wide * together) * step;
+    rows<T, R>(y, x, z, wideK, wideA, wideB, floor, wide, channels * repeat, step * together);
+    outer -= wide * together;
+    y += bytes; x += bytes; z += bytes;
+  }
+  rows<T, R>(y, x, z, k, a, b, floor, outer, channels, step);
+}
+
+function planes<T, R>(
+  y: usize, x: usize, z: usize, k: usize, a: usize, b: usize, floor: v128,
+  outer: i32, channels: i32, inner: i32, step: usize,
+): void {
   const plane = <usize>inner * sizeof<T>();
   for (let o = 0; o < outer; ++o) {
     for (let i: usize = 0, p: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), p += plane) {
@@ -83,78 +105,83 @@ function rows<T, R>(
   const full = <usize>(channels / lanes<T>()) * 16;
   const rest = channels & (lanes<T>() - 1);
   const two = twoRows(<usize>outer * step, full);
+  const block = rowsPerBlock(step);
   while (outer > 0) {
-    if (two && outer > 1) {
-      rowPair<T, R>(y, x, z, k, a, b, floor, full, rest, step);
-      y += step; x += step; z += step;
-      --outer;
-    } else {
-      row<T, R>(y, x, z, k, a, b, floor, full, rest);
+    const n = min(block, outer);
+    const paired = two ? n & ~1 : 0;
+    const done = <usize>paired * step;
+    if (paired) rowPairs<T, R>(y, x, z, k, a, b, floor, paired, full, step);
+    if (n > paired) singleRows<T, R>(y + done, x + done, z + done, k, a, b, floor, n - paired, full, step);
+    if (rest) rowTails<T, R>(y + full, x + full, z + full, k + full, a + full, b + full, floor, n, rest, step);
+    const bytes = <usize>n * step;
+    y += bytes; x += bytes; z += bytes;
+    outer -= n;
+  }
+}
+
+/** Rows one after another, `full` bytes of each. */
+function singleRows<T, R>(
+  yRow: usize, xRow: usize, zRow: usize, kRow: usize, aRow: usize, bRow: usize, floor: v128,
+  n: i32, full: usize, step: usize,
+): void {
+  for (; n > 0; --n) {
+    let y = yRow, x = xRow, z = zRow, k = kRow, a = aRow, b = bRow;
+    const end = x + full;
+    const pairs = end - 16;
+    while (x < pairs) {
+      const z0 = is<R, Residual>() ? v128.load(z) : floor, z1 = is<R, Residual>() ? v128.load(z, 16) : floor;
+      v128.store(y, op<T, R>(v128.load(x), z0, v128.load(k), v128.load(a), v128.load(b), floor));
+      v128.store(y, op<T, R>(v128.load(x, 16), z1, v128.load(k, 16), v128.load(a, 16), v128.load(b, 16), floor), 16);
+      x += 32; y += 32; k += 32; a += 32; b += 32;
+      if (is<R, Residual>()) z += 32;
     }
+    if (x < end) {
+      const z0 = is<R, Residual>() ? v128.load(z) : floor;
+      v128.store(y, op<T, R>(v128.load(x), z0, v128.load(k), v128.load(a), v128.load(b), floor));
+    }
+    yRow += step; xRow += step;
+    if (is<R, Residual>()) zRow += step;
+  }
+}
+
+/** Rows two at a time (n is even), so that the per-channel numbers are loaded once for both. */
+function rowPairs<T, R>(
+  yRow: usize, xRow: usize, zRow: usize, kRow: usize, aRow: usize, bRow: usize, floor: v128,
+  n: i32, full: usize, step: usize,
+): void {
+  for (; n > 0; n -= 2) {
+    let y0 = yRow, y1 = y0 + step, x0 = xRow, x1 = x0 + step, z0 = zRow, z1 = z0 + step;
+    let k = kRow, a = aRow, b = bRow;
+    const end = x0 + full;
+    const pairs = end - 16;
+    while (x0 < pairs) {
+      const k0 = v128.load(k), a0 = v128.load(a), b0 = v128.load(b);
+      v128.store(y0, op<T, R>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k0, k0, a0, b0, floor));
+      v128.store(y1, op<T, R>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k0, k0, a0, b0, floor));
+      const k1 = v128.load(k, 16), a1 = v128.load(a, 16), b1 = v128.load(b, 16);
+      v128.store(y0, op<T, R>(v128.load(x0, 16), is<R, Residual>() ? v128.load(z0, 16) : k1, k1, a1, b1, floor), 16);
+      v128.store(y1, op<T, R>(v128.load(x1, 16), is<R, Residual>() ? v128.load(z1, 16) : k1, k1, a1, b1, floor), 16);
+      x0 += 32; x1 += 32; y0 += 32; y1 += 32; k += 32; a += 32; b += 32;
+      if (is<R, Residual>()) { z0 += 32; z1 += 32; }
+    }
+    if (x0 < end) {
+      const k0 = v128.load(k), a0 = v128.load(a), b0 = v128.load(b);
+      v128.store(y0, op<T, R>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k0, k0, a0, b0, floor));
+      v128.store(y1, op<T, R>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k0, k0, a0, b0, floor));
+    }
+    yRow += 2 * step; xRow += 2 * step;
+    if (is<R, Residual>()) zRow += 2 * step;
+  }
+}
+
+/** The columns that do not fill a vector, down n rows. */
+function rowTails<T, R>(
+  y: usize, x: usize, z: usize, k: usize, a: usize, b: usize, floor: v128, n: i32, rest: i32, step: usize,
+): void {
+  const shift = loadTail<T>(k, rest), scale = loadTail<T>(a, rest), offset = loadTail<T>(b, rest);
+  for (; n > 0; --n) {
+    const u = is<R, Residual>() ? loadTail<T>(z, rest) : floor;
+    storeTail<T>(y, op<T, R>(loadTail<T>(x, rest), u, shift, scale, offset, floor), rest);
     y += step; x += step; z += step;
-    --outer;
   }
-}
-
-/** One row: `full` bytes in whole vectors, then `rest` channels. */
-function row<T, R>(
-  y: usize, x: usize, z: usize, k: usize, a: usize, b: usize, floor: v128, full: usize, rest: i32,
-): void {
-  const end = x + full;
-  const pairs = end - 16;
-  while (x < pairs) {
-    const z0 = is<R, Residual>() ? v128.load(z) : floor, z1 = is<R, Residual>() ? v128.load(z, 16) : floor;
-    v128.store(y, op<T, R>(v128.load(x), z0, v128.load(k), v128.load(a), v128.load(b), floor));
-    v128.store(y, op<T, R>(v128.load(x, 16), z1, v128.load(k, 16), v128.load(a, 16), v128.load(b, 16), floor), 16);
-    x += 32; y += 32; k += 32; a += 32; b += 32;
-    if (is<R, Residual>()) z += 32;
-  }
-  if (x < end) {
-    const z0 = is<R, Residual>() ? v128.load(z) : floor;
-    v128.store(y, op<T, R>(v128.load(x), z0, v128.load(k), v128.load(a), v128.load(b), floor));
-    x += 16; y += 16; k += 16; a += 16; b += 16;
-    if (is<R, Residual>()) z += 16;
-  }
-  if (rest) rowTail<T, R>(y, x, z, k, a, b, floor, rest);
-}
-
-/** Two rows at once, so that the per-channel numbers are loaded once for both. */
-function rowPair<T, R>(
-  y0: usize, x0: usize, z0: usize, k: usize, a: usize, b: usize, floor: v128, full: usize, rest: i32, step: usize,
-): void {
-  let y1 = y0 + step, x1 = x0 + step, z1 = z0 + step;
-  const end = x0 + full;
-  const pairs = end - 16;
-  while (x0 < pairs) {
-    const k0 = v128.load(k), a0 = v128.load(a), b0 = v128.load(b);
-    v128.store(y0, op<T, R>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k0, k0, a0, b0, floor));
-    v128.store(y1, op<T, R>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k0, k0, a0, b0, floor));
-    const k1 = v128.load(k, 16), a1 = v128.load(a, 16), b1 = v128.load(b, 16);
-    v128.store(y0, op<T, R>(v128.load(x0, 16), is<R, Residual>() ? v128.load(z0, 16) : k1, k1, a1, b1, floor), 16);
-    v128.store(y1, op<T, R>(v128.load(x1, 16), is<R, Residual>() ? v128.load(z1, 16) : k1, k1, a1, b1, floor), 16);
-    x0 += 32; x1 += 32; y0 += 32; y1 += 32; k += 32; a += 32; b += 32;
-    if (is<R, Residual>()) { z0 += 32; z1 += 32; }
-  }
-  if (x0 < end) {
-    const k0 = v128.load(k), a0 = v128.load(a), b0 = v128.load(b);
-    v128.store(y0, op<T, R>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k0, k0, a0, b0, floor));
-    v128.store(y1, op<T, R>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k0, k0, a0, b0, floor));
-    x0 += 16; x1 += 16; y0 += 16; y1 += 16; k += 16; a += 16; b += 16;
-    if (is<R, Residual>()) { z0 += 16; z1 += 16; }
-  }
-  if (rest) {
-    rowTail<T, R>(y0, x0, z0, k, a, b, floor, rest);
-    rowTail<T, R>(y1, x1, z1, k, a, b, floor, rest);
-  }
-}
-
-/** The channels of a row that do not fill a vector. */
-function rowTail<T, R>(
-  y: usize, x: usize, z: usize, k: usize, a: usize, b: usize, floor: v128, rest: i32,
-): void {
-  const u = is<R, Residual>() ? loadTail<T>(z, rest) : floor;
-  const v = op<T, R>(
-    loadTail<T>(x, rest), u, loadTail<T>(k, rest), loadTail<T>(a, rest), loadTail<T>(b, rest), floor,
-  );
-  storeTail<T>(y, v, rest);
 }

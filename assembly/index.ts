@@ -25,16 +25,16 @@ export function moments_f64(
 
 export function affine_f32(
   y: usize, x: usize, z: usize, shift: usize, scale: usize, offset: usize, floor: f32,
-  outer: i32, channels: i32, inner: i32, pitch: i32,
+  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
 ): void {
-  affine<f32>(y, x, z, shift, scale, offset, floor, outer, channels, inner, pitch);
+  affine<f32>(y, x, z, shift, scale, offset, floor, outer, channels, inner, pitch, scratch);
 }
 
 export function affine_f64(
   y: usize, x: usize, z: usize, shift: usize, scale: usize, offset: usize, floor: f64,
-  outer: i32, channels: i32, inner: i32, pitch: i32,
+  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
 ): void {
-  affine<f64>(y, x, z, shift, scale, offset, floor, outer, channels, inner, pitch);
+  affine<f64>(y, x, z, shift, scale, offset, floor, outer, channels, inner, pitch, scratch);
 }
 
 export function reduce_f32(
@@ -53,14 +53,14 @@ export function reduce_f64(
 
 export function gradient_f32(
   dx: usize, g: usize, x: usize, shift: usize, p: usize, q: usize, r: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32,
+  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
 ): void {
-  gradient<f32>(dx, g, x, shift, p, q, r, outer, channels, inner, pitch);
+  gradient<f32>(dx, g, x, shift, p, q, r, outer, channels, inner, pitch, scratch);
 }
 
 export function gradient_f64(
   dx: usize, g: usize, x: usize, shift: usize, p: usize, q: usize, r: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32,
+  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
 ): void {
-  gradient<f64>(dx, g, x, shift, p, q, r, outer, channels, inner, pitch);
+  gradient<f64>(dx, g, x, shift, p, q, r, outer, channels, inner, pitch, scratch);
 }

@@ -1,5 +1,6 @@
 import { addTailTo, addTo, lanes, loadTail, sum } from './vec';
 import { fourRows } from './walk';
+import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
  * mean[c] = sum x / n,  m2[c] = sum (x - mean)^2      n = outer * inner
@@ -7,7 +8,7 @@ import { fourRows } from './walk';
  *   mean, m2   [channels]                f64   written
  *   x          [outer, channels, inner]  T
  *   pitch      elements between outer slices of x, >= channels * inner
- *   scratch    64 + 48 * (channels + 1) bytes, aligned to 16
+ *   scratch    scratchBytes(channels, inner), aligned to 16
  *
  * One sweep in address order, on d = x - K: mean = K + sum d / n, m2 = sum d^2 - (sum d)^2 / n.
  * K is a value of the channel itself, so that d keeps x's own precision. The error grows with (K - mean)^2 / variance;
@@ -19,16 +20,24 @@ export function moments<T>(
   outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
 ): void {
   samplePositions<T>(scratch, outer, inner, pitch);
-  if (inner == 1) seedRows<T>(x, channels, scratch);
-  else seedPlanes<T>(x, channels, inner, scratch);
-
   const n = <f64>outer * <f64>inner;
+  const repeat = repeatOf(outer, channels, inner, pitch);
+  const shift = scratch + HEADER;
+  if (repeat == 0) {
+    seedPlanes<T>(x, channels, inner, scratch);
+    for (let sweep = 0; sweep < SWEEPS; ++sweep) {
+      sweepPlanes<T>(mean, m2, x, outer, channels, inner, pitch, scratch);
+      if (settle<T>(mean, m2, channels, n, shift, RECORD, 16, sizeof<T>())) break;
+    }
+    return;
+  }
+  if (inner == 1) seedRows<T>(x, channels, scratch);
+  else seedColumns<T>(x, channels, inner, scratch);
+  if (repeat > 1) widen<T>(shift, shift, channels, repeat, inner);
+  const first = (inner == 1 ? 1 : inner) * sizeof<T>(), next = (inner == 1 ? channels : 1) * sizeof<T>();
   for (let sweep = 0; sweep < SWEEPS; ++sweep) {
-    memory.fill(mean, 0, <usize>channels * 8);
-    memory.fill(m2, 0, <usize>channels * 8);
-    if (inner == 1) sweepRows<T>(mean, m2, x, outer, channels, pitch, scratch);
-    else sweepPlanes<T>(mean, m2, x, outer, channels, inner, pitch, scratch);
-    if (settle<T>(mean, m2, channels, inner, n, scratch)) break;
+    sweepColumns<T>(mean, m2, x, outer, channels, inner, repeat, pitch, shift);
+    if (settle<T>(mean, m2, channels, n, shift, first, repeat * next, next)) break;
   }
 }
 
@@ -45,12 +54,6 @@ const CHAIN = 60;
 const HEADER: usize = 64;
 /** Bytes a channel in the walk over planes: K in every lane, sum d, sum d^2. */
 const RECORD: usize = 48;
-
-/** Bytes of one row of T, padded to whole vectors. */
-// @ts-ignore: decorator
-@inline function padded<T>(channels: i32): usize {
-  return (<usize>channels * sizeof<T>() + 15) & ~15;
-}
 
 /** Byte offsets, within any channel, of positions spread evenly over it. */
 function samplePositions<T>(scratch: usize, outer: i32, inner: i32, pitch: i32): void {
@@ -84,6 +87,13 @@ function seedPlanes<T>(x: usize, channels: i32, inner: i32, scratch: usize): voi
   }
 }
 
+function seedColumns<T>(x: usize, channels: i32, inner: i32, scratch: usize): void {
+  for (let c = 0; c < channels; ++c) {
+    store<T>(scratch + HEADER + <usize>c * sizeof<T>(), seed<T>(x, scratch));
+    x += <usize>inner * sizeof<T>();
+  }
+}
+
 /** `seed` for a vector of channels at a time. */
 function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
   const shift = scratch + HEADER;
@@ -109,11 +119,14 @@ function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
   for (let i = full; i < end; i += sizeof<T>()) store<T>(shift + i, seed<T>(x + i, scratch));
 }
 
-/** Turns the totals (sum d, sum d^2) into mean and m2; false where some K was poor and has been replaced. */
-function settle<T>(mean: usize, m2: usize, channels: i32, inner: i32, n: f64, scratch: usize): bool {
+/**
+ * Turns the totals (sum d, sum d^2) into mean and m2; false where some K was poor and has been replaced.
+ * Copies of K stand every `next` bytes up to `end`; those of the next channel start `step` bytes on.
+ */
+function settle<T>(
+  mean: usize, m2: usize, channels: i32, n: f64, shift: usize, step: usize, end: usize, next: usize,
+): bool {
   let settled = true;
-  let shift = scratch + HEADER;
-  const step = inner == 1 ? sizeof<T>() : RECORD;
   for (let c = 0; c < channels; ++c) {
     const s = load<f64>(mean), d = s / n;
     const found = load<f64>(m2) - s * d;
@@ -121,8 +134,7 @@ function settle<T>(mean: usize, m2: usize, channels: i32, inner: i32, n: f64, sc
     // A comparison with NaN is false: a channel that holds one settles at once.
     if (s * d > 16 * found) {
       settled = false;
-      if (inner == 1) store<T>(shift, <T>center);
-      else v128.store(shift, v128.splat<T>(<T>center));
+      for (let i: usize = 0; i < end; i += next) store<T>(shift + i, <T>center);
     }
     store<f64>(mean, center);
     store<f64>(m2, found < 0 ? 0 : found);
@@ -153,6 +165,8 @@ function sweepPlanes<T>(
   const piece = 4 * lanes<T>() * CHAIN;
   const planes = min(max(piece / inner, 1), 8);
   const records = scratch + HEADER;
+  memory.fill(mean, 0, <usize>channels * 8);
+  memory.fill(m2, 0, <usize>channels * 8);
   for (let c = 0; c < channels; ++c) spill<T>(records + RECORD * c, 0, 0);
   for (let o = 0; o < outer; ++o) {
     const last = (o + 1) % planes == 0 || o + 1 == outer;
@@ -213,16 +227,41 @@ function spill<T>(record: usize, s: usize, q: usize): void {
   v128.store(record, v128.splat<T>(0), 32);
 }
 
-// Rows: [outer, channels], one accumulator per column in scratch: K, sum d, sum d^2, each one padded row.
+// Rows: [outer, columns], one accumulator per column in scratch: K, sum d, sum d^2, each one padded row.
 
-function sweepRows<T>(
+/** One sweep over rows of `repeat` columns a channel; K of each column stands at `shift`, scratch behind it. */
+function sweepColumns<T>(
   mean: usize, m2: usize, x: usize,
-  outer: i32, channels: i32, pitch: i32, scratch: usize,
+  outer: i32, channels: i32, inner: i32, repeat: i32, pitch: i32, shift: usize,
 ): void {
-  const width = padded<T>(channels), step = <usize>pitch * sizeof<T>();
-  const shift = scratch + HEADER, s = shift + width, q = s + width;
-  const full = <usize>(channels / lanes<T>()) * 16;
-  const rest = channels & (lanes<T>() - 1);
+  const step = <usize>pitch * sizeof<T>();
+  const columns = channels * repeat, bytes = <usize>columns * 8;
+  const wide = repeat > 1;
+  const sums = shift + padded<T>(columns);
+  const s = wide ? sums + 2 * padded<T>(columns) : mean, q = wide ? s + bytes : m2;
+  memory.fill(s, 0, bytes);
+  memory.fill(q, 0, bytes);
+  if (wide && inner == 1) {
+    const rows = outer / repeat;
+    sweepRows<T>(s, q, x, rows, columns, step * repeat, shift, sums);
+    sweepRows<T>(s, q, x + <usize>(rows * repeat) * step, outer - rows * repeat, channels, step, shift, sums);
+  } else {
+    sweepRows<T>(s, q, x, outer, columns, step, shift, sums);
+  }
+  if (wide) {
+    narrow(mean, s, channels, repeat, inner);
+    narrow(m2, q, channels, repeat, inner);
+  }
+}
+
+/** Adds sum d and sum d^2 of every column to the totals, by way of two rows of lane sums. */
+function sweepRows<T>(
+  total: usize, squares: usize, x: usize, outer: i32, columns: i32, step: usize, shift: usize, sums: usize,
+): void {
+  const width = padded<T>(columns);
+  const s = sums, q = s + width;
+  const full = <usize>(columns / lanes<T>()) * 16;
+  const rest = columns & (lanes<T>() - 1);
   const byFour = fourRows(<usize>outer * step, full);
   const block = byFour ? 4 * CHAIN : CHAIN / 4;
   for (let o = 0; o < outer; o += block) {
@@ -232,8 +271,8 @@ function sweepRows<T>(
     if (quads) addFourRows<T>(s, q, shift, x, quads, full, step);
     addRows<T>(s, q, shift, x + <usize>(quads << 2) * step, rows - (quads << 2), full, step);
     if (rest) addRowTails<T>(s + full, q + full, shift + full, x + full, rows, rest, step);
-    spillRows<T>(mean, s, full, rest);
-    spillRows<T>(m2, q, full, rest);
+    spillRows<T>(total, s, full, rest);
+    spillRows<T>(squares, q, full, rest);
     x += <usize>rows * step;
   }
 }

@@ -1,6 +1,7 @@
 import { is, Plain, Rectified } from './tags';
 import { addTailTo, addTo, lanes, loadTail, storeTail, sum } from './vec';
 import { fourRows } from './walk';
+import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
  * total[c] = sum g,  dot[c] = sum g * (x - shift)      g = dy, or dy where y > 0 and 0 elsewhere
@@ -10,7 +11,7 @@ import { fourRows } from './walk';
  *   dy, y, x     [outer, channels, inner]  T     y = 0: no rectifier
  *   shift        [channels]                T
  *   pitch        elements between outer slices, >= channels * inner
- *   scratch      32 * (channels + 1) bytes, aligned to 16
+ *   scratch      scratchBytes(channels, inner), aligned to 16
  *
  * The two sums of the backward pass (Ioffe & Szegedy 2015, section 3: dl/dbeta and dl/dgamma before the division by
  * the standard deviation). Lane sums go into f64 after about 64 additions, as in `moments`.
@@ -19,8 +20,6 @@ export function reduce<T>(
   total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
   outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
 ): void {
-  memory.fill(total, 0, <usize>channels * 8);
-  memory.fill(dot, 0, <usize>channels * 8);
   if (y) walk<T, Rectified>(total, dot, g, dy, y, x, shift, outer, channels, inner, pitch, scratch);
   else walk<T, Plain>(total, dot, dy, dy, dy, x, shift, outer, channels, inner, pitch, scratch);
 }
@@ -40,10 +39,17 @@ function walk<T, R>(
   outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
 ): void {
   const step = <usize>pitch * sizeof<T>();
-  if (inner == 1) {
-    sweepRows<T, R>(total, dot, g, dy, y, x, shift, outer, channels, step, scratch);
-    return;
-  }
+  const repeat = repeatOf(outer, channels, inner, pitch);
+  if (repeat == 0) sweepPlanes<T, R>(total, dot, g, dy, y, x, shift, outer, channels, inner, step, scratch);
+  else sweepColumns<T, R>(total, dot, g, dy, y, x, shift, outer, channels, inner, repeat, step, scratch);
+}
+
+function sweepPlanes<T, R>(
+  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
+  outer: i32, channels: i32, inner: i32, step: usize, scratch: usize,
+): void {
+  memory.fill(total, 0, <usize>channels * 8);
+  memory.fill(dot, 0, <usize>channels * 8);
   const piece = 2 * lanes<T>() * CHAIN;
   const planes = min(max(piece / inner, 1), 8);
   memory.fill(scratch, 0, RECORD * channels);
@@ -123,23 +129,51 @@ function spill<T>(record: usize, total: usize, dot: usize): void {
   v128.store(record, v128.splat<T>(0), 16);
 }
 
+/** The sums of rows of `repeat` columns a channel. */
+function sweepColumns<T, R>(
+  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
+  outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, scratch: usize,
+): void {
+  const columns = channels * repeat, bytes = <usize>columns * 8, width = padded<T>(columns);
+  const wide = repeat > 1;
+  const k = wide ? scratch + 2 * width : shift;
+  const s = wide ? k + width : total, q = wide ? s + bytes : dot;
+  memory.fill(s, 0, bytes);
+  memory.fill(q, 0, bytes);
+  if (wide) widen<T>(k, shift, channels, repeat, inner);
+  if (wide && inner == 1) {
+    const rows = outer / repeat, done = <usize>(rows * repeat) * step;
+    sweepRows<T, R>(s, q, g, dy, y, x, k, rows, columns, step * repeat, scratch);
+    sweepRows<T, R>(
+      s, q, g + done, dy + done, y + done, x + done, k, outer - rows * repeat, channels, step, scratch,
+    );
+  } else {
+    sweepRows<T, R>(s, q, g, dy, y, x, k, outer, columns, step, scratch);
+  }
+  if (wide) {
+    narrow(total, s, channels, repeat, inner);
+    narrow(dot, q, channels, repeat, inner);
+  }
+}
+
+/** Adds both sums of every column to the totals. */
 function sweepRows<T, R>(
   total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
-  outer: i32, channels: i32, step: usize, scratch: usize,
+  outer: i32, columns: i32, step: usize, scratch: usize,
 ): void {
-  const full = <usize>(channels / lanes<T>()) * 16;
-  const rest = channels & (lanes<T>() - 1);
-  const width = full + 16;
+  const full = <usize>(columns / lanes<T>()) * 16;
+  const rest = columns & (lanes<T>() - 1);
+  const width = padded<T>(columns);
   const s = scratch, q = scratch + width;
-  const byFour = !is<R, Rectified>() && fourRows(<usize>outer * step, full);
-  const block = byFour ? 4 * CHAIN : CHAIN;
+  const byTwo = !is<R, Rectified>() && fourRows(<usize>outer * step, full);
+  const block = byTwo ? 2 * CHAIN : CHAIN;
   for (let o = 0; o < outer; o += block) {
     const rows = min(block, outer - o);
     memory.fill(s, 0, 2 * width);
-    const quads = byFour ? rows >> 2 : 0;
-    if (quads) addFourRows<T>(s, q, dy, x, shift, quads, full, step);
-    const done = <usize>(quads << 2) * step;
-    addRows<T, R>(s, q, g + done, dy + done, y + done, x + done, shift, rows - (quads << 2), full, step);
+    const pairs = byTwo ? rows >> 1 : 0;
+    if (pairs) addTwoRows<T>(s, q, dy, x, shift, pairs, full, step);
+    const done = <usize>(pairs << 1) * step;
+    addRows<T, R>(s, q, g + done, dy + done, y + done, x + done, shift, rows - (pairs << 1), full, step);
     if (rest) addRowTails<T, R>(s + full, q + full, g + full, dy + full, y + full, x + full, shift + full, rows, rest, step);
     spillRow<T>(total, s, full, rest);
     spillRow<T>(dot, q, full, rest);
@@ -148,30 +182,38 @@ function sweepRows<T, R>(
   }
 }
 
-/** Four rows at a time: a quarter of the accumulator traffic. */
-function addFourRows<T>(
-  s: usize, q: usize, dy: usize, x: usize, shift: usize, quads: i32, full: usize, step: usize,
+/** Two rows at a time: half the accumulator traffic. Four would fill the ways of an L1 set where rows are 4 KiB apart. */
+function addTwoRows<T>(
+  s: usize, q: usize, dy: usize, x: usize, shift: usize, pairs: i32, full: usize, step: usize,
 ): void {
-  for (; quads > 0; --quads) {
-    let x0 = x, x1 = x + step, x2 = x1 + step, x3 = x2 + step;
-    let g0 = dy, g1 = dy + step, g2 = g1 + step, g3 = g2 + step;
+  for (; pairs > 0; --pairs) {
+    let x0 = x, x1 = x + step, g0 = dy, g1 = dy + step;
     let sp = s, qp = q, kp = shift;
     const end = x + full;
-    while (x0 < end) {
-      const k = v128.load(kp);
-      const u0 = v128.load(g0), u1 = v128.load(g1), u2 = v128.load(g2), u3 = v128.load(g3);
+    const whole = end - 16;
+    while (x0 < whole) {
+      const k = v128.load(kp), l = v128.load(kp, 16);
+      const u0 = v128.load(g0), u1 = v128.load(g1), v0 = v128.load(g0, 16), v1 = v128.load(g1, 16);
       const d0 = v128.mul<T>(u0, v128.sub<T>(v128.load(x0), k));
       const d1 = v128.mul<T>(u1, v128.sub<T>(v128.load(x1), k));
-      const d2 = v128.mul<T>(u2, v128.sub<T>(v128.load(x2), k));
-      const d3 = v128.mul<T>(u3, v128.sub<T>(v128.load(x3), k));
-      v128.store(sp, v128.add<T>(v128.load(sp), v128.add<T>(v128.add<T>(u0, u1), v128.add<T>(u2, u3))));
-      v128.store(qp, v128.add<T>(v128.load(qp), v128.add<T>(v128.add<T>(d0, d1), v128.add<T>(d2, d3))));
-      x0 += 16; x1 += 16; x2 += 16; x3 += 16;
-      g0 += 16; g1 += 16; g2 += 16; g3 += 16;
-      sp += 16; qp += 16; kp += 16;
+      const e0 = v128.mul<T>(v0, v128.sub<T>(v128.load(x0, 16), l));
+      const e1 = v128.mul<T>(v1, v128.sub<T>(v128.load(x1, 16), l));
+      v128.store(sp, v128.add<T>(v128.load(sp), v128.add<T>(u0, u1)));
+      v128.store(sp, v128.add<T>(v128.load(sp, 16), v128.add<T>(v0, v1)), 16);
+      v128.store(qp, v128.add<T>(v128.load(qp), v128.add<T>(d0, d1)));
+      v128.store(qp, v128.add<T>(v128.load(qp, 16), v128.add<T>(e0, e1)), 16);
+      x0 += 32; x1 += 32; g0 += 32; g1 += 32;
+      sp += 32; qp += 32; kp += 32;
     }
-    x += 4 * step;
-    dy += 4 * step;
+    if (x0 < end) {
+      const k = v128.load(kp), u0 = v128.load(g0), u1 = v128.load(g1);
+      const d0 = v128.mul<T>(u0, v128.sub<T>(v128.load(x0), k));
+      const d1 = v128.mul<T>(u1, v128.sub<T>(v128.load(x1), k));
+      v128.store(sp, v128.add<T>(v128.load(sp), v128.add<T>(u0, u1)));
+      v128.store(qp, v128.add<T>(v128.load(qp), v128.add<T>(d0, d1)));
+    }
+    x += 2 * step;
+    dy += 2 * step;
   }
 }
 

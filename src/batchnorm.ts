@@ -267,7 +267,7 @@ export class BatchNorm {
   ): void {
     withOperands(engine, this.dtype, geometry, values, places, (operands, limit) => {
       this.#scratch ??= new Scratch(engine, this.dtype);
-      this.#scratch.take(this.channels);
+      this.#scratch.take(this.channels, geometry.inner);
       try {
         use(operands, limit, this.#scratch);
       } finally {

@@ -29,7 +29,7 @@ export interface Kernels {
   /** y = max((x - shift) * scale + offset [+ z], floor). */
   affine(
     y: Pointer, x: Pointer, z: Pointer, shift: Pointer, scale: Pointer, offset: Pointer, floor: number,
-    outer: number, channels: number, inner: number, pitch: number,
+    outer: number, channels: number, inner: number, pitch: number, scratch: Pointer,
   ): void;
   /** total[c] = sum g, dot[c] = sum g * (x - shift) (f64); g = dy, or dy * [y > 0] written to g where y is given. */
   reduce(
@@ -39,7 +39,7 @@ export interface Kernels {
   /** dx = g * p + ((x - shift) * q + r). */
   gradient(
     dx: Pointer, g: Pointer, x: Pointer, shift: Pointer, p: Pointer, q: Pointer, r: Pointer,
-    outer: number, channels: number, inner: number, pitch: number,
+    outer: number, channels: number, inner: number, pitch: number, scratch: Pointer,
   ): void;
 }
 
@@ -47,7 +47,11 @@ export interface Kernels {
 export type DType = 'float32' | 'float64';
 export type Floats = Float32Array | Float64Array;
 
-/** Scratch bytes that `moments` and `reduce` may use for this many channels. */
-export function scratchBytes(channels: number): number {
-  return 64 + 48 * (channels + 1);
+/** Most columns that rows of few channels are widened to (assembly/wide.ts). */
+const WIDENED = 320;
+
+/** Scratch bytes that kernels may use: a record of 48 a channel in planes, or K, lane sums and totals of each column. */
+export function scratchBytes(channels: number, inner: number): number {
+  const columns = Math.max(WIDENED, inner < 4 ? channels * inner : 0);
+  return 64 + Math.max(48 * (channels + 1), 40 * columns + 4 * 80);
 }

@@ -48,7 +48,7 @@ export function forward(pass: ForwardPass): void {
       if (x === 0 || blocks.length > 1) x = pass.x.load(block);
       kernels.affine(
         pass.y.at(block), x, 0, scratch.shift, scratch.p, scratch.q, -Infinity,
-        block.outer, channels, block.inner, pass.x.pitch(block),
+        block.outer, channels, block.inner, pass.x.pitch(block), scratch.work,
       );
       pass.y.store(block);
     }
@@ -117,9 +117,9 @@ function applyGradient(pass: BackwardPass, block: Block, reload: boolean): void 
   const dx = pass.dx.at(block), pitch = pass.dy.pitch(block);
   if (context.mode === 'batch') {
     const x = reload ? pass.x.load(block) : pass.x.at(block);
-    kernels.gradient(dx, dy, x, scratch.shift, scratch.p, scratch.q, scratch.r, outer, channels, inner, pitch);
+    kernels.gradient(dx, dy, x, scratch.shift, scratch.p, scratch.q, scratch.r, outer, channels, inner, pitch, scratch.work);
   } else {
-    kernels.affine(dx, dy, 0, scratch.shift, scratch.p, scratch.q, -Infinity, outer, channels, inner, pitch);
+    kernels.affine(dx, dy, 0, scratch.shift, scratch.p, scratch.q, -Infinity, outer, channels, inner, pitch, scratch.work);
   }
   pass.dx.store(block);
 }

@@ -1,9 +1,9 @@
 import { type DType, type Floats, type Pointer, scratchBytes } from './kernels.js';
+import { ALIGNMENT } from './memory.js';
 import { BYTES, type Engine } from './runtime.js';
 
 /**
- * Per-channel memory of a call: two f64 sums, the shift, and a place that first serves as the scratch of a reduction and
- * then holds three coefficients.
+ * Per-channel memory of a call: two f64 sums, the shift, three coefficients, and scratch for the kernels.
  *
  * Memory is taken for a call and given back after it; the views are kept as long as the next call gets the same memory,
  * since making them costs more than normalising a small batch (60x100: 1.5 us of 7).
@@ -16,11 +16,11 @@ export class Scratch {
   first: Pointer = 0;
   second: Pointer = 0;
   shift: Pointer = 0;
-  /** Scratch of a reduction, in the place of p, q and r. */
-  work: Pointer = 0;
   p: Pointer = 0;
   q: Pointer = 0;
   r: Pointer = 0;
+  /** What kernels may write over. */
+  work: Pointer = 0;
   /** Views of the above, [channels] each. */
   views!: ScratchViews;
 
@@ -30,11 +30,12 @@ export class Scratch {
   }
 
   /** Takes memory for this many channels. To be the last thing that allocates in a call: growth detaches views. */
-  take(channels: number): void {
+  take(channels: number, inner: number): void {
     const engine = this.#engine;
     const sums = Math.ceil(channels / 2) * 16;
-    const row = Math.ceil((channels * BYTES[this.#dtype]) / 16) * 16;
-    const first = engine.allocate(2 * sums + row + Math.max(scratchBytes(channels), 3 * row));
+    // A cache line more than needed: rows of 4 KiB would otherwise all fall into the same sets of an L1 cache.
+    const row = Math.ceil((channels * BYTES[this.#dtype]) / 16) * 16 + ALIGNMENT;
+    const first = engine.allocate(2 * sums + 4 * row + scratchBytes(channels, inner));
     const { buffer } = engine.memory;
     if (first === this.first && channels === this.#channels && buffer === this.#buffer) return;
     this.#channels = channels;
@@ -42,9 +43,10 @@ export class Scratch {
     this.first = first;
     this.second = first + sums;
     this.shift = this.second + sums;
-    this.work = this.p = this.shift + row;
+    this.p = this.shift + row;
     this.q = this.p + row;
     this.r = this.q + row;
+    this.work = this.r + row;
     const floats = (pointer: Pointer) => engine.floats(this.#dtype, pointer, channels);
     const doubles = (pointer: Pointer) => engine.floats('float64', pointer, channels) as Float64Array;
     this.views = {

@@ -60,7 +60,7 @@ describe.each(cases)('$geometry.outer x $geometry.channels x $geometry.inner in 
       const context = new Context(owner, mode, outer * inner, numbers, [], null);
       const place = engine.allocate(limit * 8), other = engine.allocate(limit * 8);
       const at = (array: Float64Array, stage: number) => staged(engine, 'float64', () => array, geometry, stage);
-      scratch.take(channels);
+      scratch.take(channels, inner);
       const pass = { kernels: engine.kernels.float64, scratch, geometry, limit, context };
       forward({ ...pass, x: at(x, place), y: at(y, place), weight, bias, eps: 0.1 });
       backward({ ...pass, x: at(x, other), dy: at(dy, place), dx: at(dx, place), dweight, dbias });

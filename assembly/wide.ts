@@ -1,0 +1,61 @@
+/**
+ * Short rows and tiny planes as wide rows.
+ *
+ * Memory holds a row of three channels followed by the next: taken four at a time they are one row of twelve columns,
+ * three whole vectors. Planes of two or three values are columns likewise. Per-channel numbers are repeated to match,
+ * and sums of columns that belong to one channel are added up in the end.
+ */
+
+/** Columns that make a row worth a walk of its own: shorter rows are taken several at a time. See bench/NOTES.md. */
+const WIDTH: i32 = 64;
+
+/** Columns a channel in the walk over rows; 0: the tensor is to be walked plane by plane. */
+// @ts-ignore: decorator
+@inline export function repeatOf(outer: i32, channels: i32, inner: i32, pitch: i32): i32 {
+  if (inner != 1) return inner < 4 ? inner : 0;
+  if (channels >= WIDTH || pitch != channels) return 1;
+  // A multiple of four where that is what fills whole vectors.
+  const unit = channels & 1 ? 4 : channels & 2 ? 2 : 1;
+  const repeat = (WIDTH + unit * channels - 1) / (unit * channels) * unit;
+  return outer >= repeat ? repeat : 1;
+}
+
+/**
+ * Bytes of one row of T in scratch: whole vectors, and a cache line more. Without it rows of 4 KiB would meet those of
+ * the tensor in one set of the L1 cache (measured: see bench/NOTES.md).
+ */
+// @ts-ignore: decorator
+@inline export function padded<T>(columns: i32): usize {
+  return ((<usize>columns * sizeof<T>() + 15) & ~15) + 64;
+}
+
+/** Writes per-channel numbers once for every column; `to` may be `from`. */
+export function widen<T>(to: usize, from: usize, channels: i32, repeat: i32, inner: i32): void {
+  if (inner == 1) {
+    let done = <usize>channels * sizeof<T>();
+    const end = done * repeat;
+    if (to != from) memory.copy(to, from, done);
+    while (done < end) {
+      const bytes = min(done, end - done);
+      memory.copy(to + done, to, bytes);
+      done += bytes;
+    }
+  } else {
+    for (let c = channels - 1; c >= 0; --c) {
+      const value = load<T>(from + <usize>c * sizeof<T>());
+      for (let i = 0; i < inner; ++i) store<T>(to + <usize>(c * inner + i) * sizeof<T>(), value);
+    }
+  }
+}
+
+/** total[c] = the sum of the columns of channel c. */
+export function narrow(total: usize, columns: usize, channels: i32, repeat: i32, inner: i32): void {
+  const next: usize = inner == 1 ? <usize>channels * 8 : 8, first: usize = inner == 1 ? 8 : <usize>inner * 8;
+  for (let c = 0; c < channels; ++c) {
+    let value: f64 = 0;
+    for (let i = 0, p = columns; i < repeat; ++i, p += next) value += load<f64>(p);
+    store<f64>(total, value);
+    total += 8;
+    columns += first;
+  }
+}
