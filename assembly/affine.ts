@@ -1,7 +1,7 @@
 import { is, Plain, Residual } from './tags';
 import { lanes, loadTail, storeTail } from './vec';
-import { rowsPerBlock, twoRows } from './walk';
-import { padded, repeatOf, widen } from './wide';
+import { rowsPerBlock, severalRows } from './walk';
+import { interleave, repeatOf } from './wide';
 
 /**
  * y = max((x - shift) * scale + offset [+ z], floor)
@@ -41,19 +41,15 @@ function walk<T, R>(
     planes<T, R>(y, x, z, k, a, b, floor, outer, channels, inner, step);
     return;
   }
-  if (repeat > 1) {
-    const width = padded<T>(channels * repeat);
-    const wideK = scratch, wideA = wideK + width, wideB = wideA + width;
-    widen<T>(wideK, k, channels, repeat, inner);
-    widen<T>(wideA, a, channels, repeat, inner);
-    widen<T>(wideB, b, channels, repeat, inner);
-    const together = inner == 1 ? repeat : 1;
-    const wide = outer / together, bytes = <usize>(wide * together) * step;
-    rows<T, R>(y, x, z, wideK, wideA, wideB, floor, wide, channels * repeat, step * together);
-    outer -= wide * together;
-    y += bytes; x += bytes; z += bytes;
+  interleave<T>(scratch, 3, 0, k, channels, repeat, inner);
+  interleave<T>(scratch, 3, 1, a, channels, repeat, inner);
+  interleave<T>(scratch, 3, 2, b, channels, repeat, inner);
+  const together = inner == 1 ? repeat : 1;
+  const wide = outer / together, bytes = <usize>(wide * together) * step;
+  rows<T, R>(y, x, z, scratch, floor, wide, channels * repeat, step * together);
+  if (together > 1) {
+    rows<T, R>(y + bytes, x + bytes, z + bytes, scratch, floor, outer - wide * together, channels, step);
   }
-  rows<T, R>(y, x, z, k, a, b, floor, outer, channels, step);
 }
 
 function planes<T, R>(
@@ -99,20 +95,19 @@ function run<T, R>(
 }
 
 function rows<T, R>(
-  y: usize, x: usize, z: usize, k: usize, a: usize, b: usize, floor: v128,
-  outer: i32, channels: i32, step: usize,
+  y: usize, x: usize, z: usize, records: usize, floor: v128, outer: i32, columns: i32, step: usize,
 ): void {
-  const full = <usize>(channels / lanes<T>()) * 16;
-  const rest = channels & (lanes<T>() - 1);
-  const two = twoRows(<usize>outer * step, full);
+  const full = <usize>(columns / lanes<T>()) * 16;
+  const rest = columns & (lanes<T>() - 1);
+  const two = severalRows((is<R, Residual>() ? 3 : 2) * <usize>outer * step, full);
   const block = rowsPerBlock(step);
   while (outer > 0) {
     const n = min(block, outer);
     const paired = two ? n & ~1 : 0;
     const done = <usize>paired * step;
-    if (paired) rowPairs<T, R>(y, x, z, k, a, b, floor, paired, full, step);
-    if (n > paired) singleRows<T, R>(y + done, x + done, z + done, k, a, b, floor, n - paired, full, step);
-    if (rest) rowTails<T, R>(y + full, x + full, z + full, k + full, a + full, b + full, floor, n, rest, step);
+    if (paired) rowPairs<T, R>(y, x, z, records, floor, paired, full, step);
+    if (n > paired) singleRows<T, R>(y + done, x + done, z + done, records, floor, n - paired, full, step);
+    if (rest) rowTails<T, R>(y + full, x + full, z + full, records + 3 * full, floor, n, rest, step);
     const bytes = <usize>n * step;
     y += bytes; x += bytes; z += bytes;
     outer -= n;
@@ -121,23 +116,22 @@ function rows<T, R>(
 
 /** Rows one after another, `full` bytes of each. */
 function singleRows<T, R>(
-  yRow: usize, xRow: usize, zRow: usize, kRow: usize, aRow: usize, bRow: usize, floor: v128,
-  n: i32, full: usize, step: usize,
+  yRow: usize, xRow: usize, zRow: usize, records: usize, floor: v128, n: i32, full: usize, step: usize,
 ): void {
   for (; n > 0; --n) {
-    let y = yRow, x = xRow, z = zRow, k = kRow, a = aRow, b = bRow;
+    let y = yRow, x = xRow, z = zRow, c = records;
     const end = x + full;
     const pairs = end - 16;
     while (x < pairs) {
       const z0 = is<R, Residual>() ? v128.load(z) : floor, z1 = is<R, Residual>() ? v128.load(z, 16) : floor;
-      v128.store(y, op<T, R>(v128.load(x), z0, v128.load(k), v128.load(a), v128.load(b), floor));
-      v128.store(y, op<T, R>(v128.load(x, 16), z1, v128.load(k, 16), v128.load(a, 16), v128.load(b, 16), floor), 16);
-      x += 32; y += 32; k += 32; a += 32; b += 32;
+      v128.store(y, op<T, R>(v128.load(x), z0, v128.load(c), v128.load(c, 16), v128.load(c, 32), floor));
+      v128.store(y, op<T, R>(v128.load(x, 16), z1, v128.load(c, 48), v128.load(c, 64), v128.load(c, 80), floor), 16);
+      x += 32; y += 32; c += 96;
       if (is<R, Residual>()) z += 32;
     }
     if (x < end) {
       const z0 = is<R, Residual>() ? v128.load(z) : floor;
-      v128.store(y, op<T, R>(v128.load(x), z0, v128.load(k), v128.load(a), v128.load(b), floor));
+      v128.store(y, op<T, R>(v128.load(x), z0, v128.load(c), v128.load(c, 16), v128.load(c, 32), floor));
     }
     yRow += step; xRow += step;
     if (is<R, Residual>()) zRow += step;
@@ -146,26 +140,24 @@ function singleRows<T, R>(
 
 /** Rows two at a time (n is even), so that the per-channel numbers are loaded once for both. */
 function rowPairs<T, R>(
-  yRow: usize, xRow: usize, zRow: usize, kRow: usize, aRow: usize, bRow: usize, floor: v128,
-  n: i32, full: usize, step: usize,
+  yRow: usize, xRow: usize, zRow: usize, records: usize, floor: v128, n: i32, full: usize, step: usize,
 ): void {
   for (; n > 0; n -= 2) {
-    let y0 = yRow, y1 = y0 + step, x0 = xRow, x1 = x0 + step, z0 = zRow, z1 = z0 + step;
-    let k = kRow, a = aRow, b = bRow;
+    let y0 = yRow, y1 = y0 + step, x0 = xRow, x1 = x0 + step, z0 = zRow, z1 = z0 + step, c = records;
     const end = x0 + full;
     const pairs = end - 16;
     while (x0 < pairs) {
-      const k0 = v128.load(k), a0 = v128.load(a), b0 = v128.load(b);
+      const k0 = v128.load(c), a0 = v128.load(c, 16), b0 = v128.load(c, 32);
       v128.store(y0, op<T, R>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k0, k0, a0, b0, floor));
       v128.store(y1, op<T, R>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k0, k0, a0, b0, floor));
-      const k1 = v128.load(k, 16), a1 = v128.load(a, 16), b1 = v128.load(b, 16);
+      const k1 = v128.load(c, 48), a1 = v128.load(c, 64), b1 = v128.load(c, 80);
       v128.store(y0, op<T, R>(v128.load(x0, 16), is<R, Residual>() ? v128.load(z0, 16) : k1, k1, a1, b1, floor), 16);
       v128.store(y1, op<T, R>(v128.load(x1, 16), is<R, Residual>() ? v128.load(z1, 16) : k1, k1, a1, b1, floor), 16);
-      x0 += 32; x1 += 32; y0 += 32; y1 += 32; k += 32; a += 32; b += 32;
+      x0 += 32; x1 += 32; y0 += 32; y1 += 32; c += 96;
       if (is<R, Residual>()) { z0 += 32; z1 += 32; }
     }
     if (x0 < end) {
-      const k0 = v128.load(k), a0 = v128.load(a), b0 = v128.load(b);
+      const k0 = v128.load(c), a0 = v128.load(c, 16), b0 = v128.load(c, 32);
       v128.store(y0, op<T, R>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k0, k0, a0, b0, floor));
       v128.store(y1, op<T, R>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k0, k0, a0, b0, floor));
     }
@@ -176,12 +168,12 @@ function rowPairs<T, R>(
 
 /** The columns that do not fill a vector, down n rows. */
 function rowTails<T, R>(
-  y: usize, x: usize, z: usize, k: usize, a: usize, b: usize, floor: v128, n: i32, rest: i32, step: usize,
+  y: usize, x: usize, z: usize, record: usize, floor: v128, n: i32, rest: i32, step: usize,
 ): void {
-  const shift = loadTail<T>(k, rest), scale = loadTail<T>(a, rest), offset = loadTail<T>(b, rest);
+  const k = v128.load(record), a = v128.load(record, 16), b = v128.load(record, 32);
   for (; n > 0; --n) {
     const u = is<R, Residual>() ? loadTail<T>(z, rest) : floor;
-    storeTail<T>(y, op<T, R>(loadTail<T>(x, rest), u, shift, scale, offset, floor), rest);
+    storeTail<T>(y, op<T, R>(loadTail<T>(x, rest), u, k, a, b, floor), rest);
     y += step; x += step; z += step;
   }
 }

@@ -1,6 +1,6 @@
 import { lanes, loadTail, storeTail } from './vec';
-import { rowsPerBlock, twoRows } from './walk';
-import { padded, repeatOf, widen } from './wide';
+import { rowsPerBlock, severalRows } from './walk';
+import { interleave, repeatOf } from './wide';
 
 /**
  * dx = g * p + ((x - shift) * q + r)
@@ -23,20 +23,14 @@ export function gradient<T>(
     planes<T>(dx, g, x, shift, p, q, r, outer, channels, inner, step);
     return;
   }
-  if (repeat > 1) {
-    const width = padded<T>(channels * repeat);
-    const wideK = scratch, wideP = wideK + width, wideQ = wideP + width, wideR = wideQ + width;
-    widen<T>(wideK, shift, channels, repeat, inner);
-    widen<T>(wideP, p, channels, repeat, inner);
-    widen<T>(wideQ, q, channels, repeat, inner);
-    widen<T>(wideR, r, channels, repeat, inner);
-    const together = inner == 1 ? repeat : 1;
-    const wide = outer / together, bytes = <usize>(wide * together) * step;
-    rows<T>(dx, g, x, wideK, wideP, wideQ, wideR, wide, channels * repeat, step * together);
-    outer -= wide * together;
-    dx += bytes; g += bytes; x += bytes;
-  }
-  rows<T>(dx, g, x, shift, p, q, r, outer, channels, step);
+  interleave<T>(scratch, 4, 0, shift, channels, repeat, inner);
+  interleave<T>(scratch, 4, 1, p, channels, repeat, inner);
+  interleave<T>(scratch, 4, 2, q, channels, repeat, inner);
+  interleave<T>(scratch, 4, 3, r, channels, repeat, inner);
+  const together = inner == 1 ? repeat : 1;
+  const wide = outer / together, bytes = <usize>(wide * together) * step;
+  rows<T>(dx, g, x, scratch, wide, channels * repeat, step * together);
+  if (together > 1) rows<T>(dx + bytes, g + bytes, x + bytes, scratch, outer - wide * together, channels, step);
 }
 
 function planes<T>(
@@ -80,85 +74,68 @@ function run<T>(
   if (rest) storeTail<T>(dx, op<T>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, a, b, c), rest);
 }
 
-function rows<T>(
-  dx: usize, g: usize, x: usize, k: usize, p: usize, q: usize, r: usize, outer: i32, channels: i32, step: usize,
-): void {
-  const full = <usize>(channels / lanes<T>()) * 16;
-  const rest = channels & (lanes<T>() - 1);
-  const two = twoRows(<usize>outer * step, full);
+function rows<T>(dx: usize, g: usize, x: usize, records: usize, outer: i32, columns: i32, step: usize): void {
+  const full = <usize>(columns / lanes<T>()) * 16;
+  const rest = columns & (lanes<T>() - 1);
+  const two = severalRows(3 * <usize>outer * step, full);
   const block = rowsPerBlock(step);
   while (outer > 0) {
     const n = min(block, outer);
     const paired = two ? n & ~1 : 0;
     const done = <usize>paired * step;
-    if (paired) rowPairs<T>(dx, g, x, k, p, q, r, paired, full, step);
-    if (n > paired) singleRows<T>(dx + done, g + done, x + done, k, p, q, r, n - paired, full, step);
-    if (rest) rowTails<T>(dx + full, g + full, x + full, k + full, p + full, q + full, r + full, n, rest, step);
+    if (paired) rowPairs<T>(dx, g, x, records, paired, full, step);
+    if (n > paired) singleRows<T>(dx + done, g + done, x + done, records, n - paired, full, step);
+    if (rest) rowTails<T>(dx + full, g + full, x + full, records + 4 * full, n, rest, step);
     const bytes = <usize>n * step;
     dx += bytes; g += bytes; x += bytes;
     outer -= n;
   }
 }
 
+/** The operator on the vectors at g and x, with the record at c. */
+// @ts-ignore: decorator
+@inline function at<T>(g: v128, x: v128, c: usize): v128 {
+  return op<T>(g, x, v128.load(c), v128.load(c, 16), v128.load(c, 32), v128.load(c, 48));
+}
+
 /** Rows one after another, `full` bytes of each. */
-function singleRows<T>(
-  dxRow: usize, gRow: usize, xRow: usize, kRow: usize, pRow: usize, qRow: usize, rRow: usize,
-  n: i32, full: usize, step: usize,
-): void {
+function singleRows<T>(dxRow: usize, gRow: usize, xRow: usize, records: usize, n: i32, full: usize, step: usize): void {
   for (; n > 0; --n) {
-    let dx = dxRow, g = gRow, x = xRow, k = kRow, p = pRow, q = qRow, r = rRow;
+    let dx = dxRow, g = gRow, x = xRow, c = records;
     const end = x + full;
     const pairs = end - 16;
     while (x < pairs) {
-      v128.store(dx, op<T>(v128.load(g), v128.load(x), v128.load(k), v128.load(p), v128.load(q), v128.load(r)));
+      v128.store(dx, at<T>(v128.load(g), v128.load(x), c));
       v128.store(dx, op<T>(
-        v128.load(g, 16), v128.load(x, 16), v128.load(k, 16), v128.load(p, 16), v128.load(q, 16), v128.load(r, 16),
+        v128.load(g, 16), v128.load(x, 16), v128.load(c, 64), v128.load(c, 80), v128.load(c, 96), v128.load(c, 112),
       ), 16);
-      x += 32; g += 32; dx += 32; k += 32; p += 32; q += 32; r += 32;
+      x += 32; g += 32; dx += 32; c += 128;
     }
-    if (x < end) {
-      v128.store(dx, op<T>(v128.load(g), v128.load(x), v128.load(k), v128.load(p), v128.load(q), v128.load(r)));
-    }
+    if (x < end) v128.store(dx, at<T>(v128.load(g), v128.load(x), c));
     dxRow += step; gRow += step; xRow += step;
   }
 }
 
 /** Rows two at a time (n is even), so that the per-channel numbers are loaded once for both. */
-function rowPairs<T>(
-  dxRow: usize, gRow: usize, xRow: usize, kRow: usize, pRow: usize, qRow: usize, rRow: usize,
-  n: i32, full: usize, step: usize,
-): void {
+function rowPairs<T>(dxRow: usize, gRow: usize, xRow: usize, records: usize, n: i32, full: usize, step: usize): void {
   for (; n > 0; n -= 2) {
-    let dx0 = dxRow, dx1 = dx0 + step, g0 = gRow, g1 = g0 + step, x0 = xRow, x1 = x0 + step;
-    let k = kRow, p = pRow, q = qRow, r = rRow;
-    const end = x0 + full;
-    const pairs = end - 16;
-    while (x0 < pairs) {
-      const k0 = v128.load(k), p0 = v128.load(p), q0 = v128.load(q), r0 = v128.load(r);
-      v128.store(dx0, op<T>(v128.load(g0), v128.load(x0), k0, p0, q0, r0));
-      v128.store(dx1, op<T>(v128.load(g1), v128.load(x1), k0, p0, q0, r0));
-      const k1 = v128.load(k, 16), p1 = v128.load(p, 16), q1 = v128.load(q, 16), r1 = v128.load(r, 16);
-      v128.store(dx0, op<T>(v128.load(g0, 16), v128.load(x0, 16), k1, p1, q1, r1), 16);
-      v128.store(dx1, op<T>(v128.load(g1, 16), v128.load(x1, 16), k1, p1, q1, r1), 16);
-      x0 += 32; x1 += 32; g0 += 32; g1 += 32; dx0 += 32; dx1 += 32;
-      k += 32; p += 32; q += 32; r += 32;
-    }
-    if (x0 < end) {
-      const k0 = v128.load(k), p0 = v128.load(p), q0 = v128.load(q), r0 = v128.load(r);
-      v128.store(dx0, op<T>(v128.load(g0), v128.load(x0), k0, p0, q0, r0));
-      v128.store(dx1, op<T>(v128.load(g1), v128.load(x1), k0, p0, q0, r0));
+    let dx = dxRow, g = gRow, x = xRow, c = records;
+    const end = x + full;
+    while (x < end) {
+      const k = v128.load(c), p = v128.load(c, 16), q = v128.load(c, 32), r = v128.load(c, 48);
+      v128.store(dx, op<T>(v128.load(g), v128.load(x), k, p, q, r));
+      v128.store(dx + step, op<T>(v128.load(g + step), v128.load(x + step), k, p, q, r));
+      x += 16; g += 16; dx += 16; c += 64;
     }
     dxRow += 2 * step; gRow += 2 * step; xRow += 2 * step;
   }
 }
 
 /** The columns that do not fill a vector, down n rows. */
-function rowTails<T>(
-  dx: usize, g: usize, x: usize, k: usize, p: usize, q: usize, r: usize, n: i32, rest: i32, step: usize,
-): void {
-  const shift = loadTail<T>(k, rest), a = loadTail<T>(p, rest), b = loadTail<T>(q, rest), c = loadTail<T>(r, rest);
+function rowTails<T>(dx: usize, g: usize, x: usize, record: usize, n: i32, rest: i32, step: usize): void {
+  const k = v128.load(record), p = v128.load(record, 16), q = v128.load(record, 32), r = v128.load(record, 48);
   for (; n > 0; --n) {
-    storeTail<T>(dx, op<T>(loadTail<T>(g, rest), loadTail<T>(x, rest), shift, a, b, c), rest);
+    storeTail<T>(dx, op<T>(loadTail<T>(g, rest), loadTail<T>(x, rest), k, p, q, r), rest);
     dx += step; g += step; x += step;
   }
 }

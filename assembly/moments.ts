@@ -1,5 +1,5 @@
 import { addTailTo, addTo, lanes, loadTail, sum } from './vec';
-import { fourRows } from './walk';
+import { severalRows } from './walk';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
@@ -262,7 +262,7 @@ function sweepRows<T>(
   const s = sums, q = s + width;
   const full = <usize>(columns / lanes<T>()) * 16;
   const rest = columns & (lanes<T>() - 1);
-  const byFour = fourRows(<usize>outer * step, full);
+  const byFour = severalRows(<usize>outer * step, full);
   const block = byFour ? 4 * CHAIN : CHAIN / 4;
   for (let o = 0; o < outer; o += block) {
     const rows = min(block, outer - o);

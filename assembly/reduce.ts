@@ -1,6 +1,6 @@
 import { is, Plain, Rectified } from './tags';
 import { addTailTo, addTo, lanes, loadTail, storeTail, sum } from './vec';
-import { fourRows } from './walk';
+import { severalRows } from './walk';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
@@ -165,7 +165,7 @@ function sweepRows<T, R>(
   const rest = columns & (lanes<T>() - 1);
   const width = padded<T>(columns);
   const s = scratch, q = scratch + width;
-  const byTwo = !is<R, Rectified>() && fourRows(<usize>outer * step, full);
+  const byTwo = !is<R, Rectified>() && severalRows(2 * <usize>outer * step, full);
   const block = byTwo ? 2 * CHAIN : CHAIN;
   for (let o = 0; o < outer; o += block) {
     const rows = min(block, outer - o);

@@ -1,23 +1,16 @@
 /**
- * How many rows a channels-last kernel takes per step, from the size of the tensor alone.
+ * Does a walk take several rows at a step?
  *
- * Several rows at once save loads and stores of the per-channel numbers, but when the tensor streams from DRAM
- * several streams a few hundred bytes apart defeat the prefetcher (measured: two to three times slower).
- * The bounds are those of measurement on Zen 4, see bench/NOTES.md.
+ * That saves loads and stores of the per-channel numbers. But rows of 512 to 2,048 bytes are then streams inside one
+ * page, which the prefetcher loses: what comes from the L3 cache or from DRAM takes up to twice the time. From the size
+ * of the tensors alone, so that results never depend on anything else; the bounds are measured, see bench/NOTES.md.
+ *
+ * @param bytes - that the walk reads and writes in all
+ * @param row - bytes of a row
  */
-
-const MIB: usize = 1 << 20;
-
-/** Four rows at a time in a reduction (moments, reduce)? */
 // @ts-ignore: decorator
-@inline export function fourRows(bytes: usize, row: usize): bool {
-  return bytes <= 8 * MIB || row <= 256 || row >= 4096;
-}
-
-/** Two rows at a time in an elementwise kernel (affine, gradient)? */
-// @ts-ignore: decorator
-@inline export function twoRows(bytes: usize, row: usize): bool {
-  return bytes <= 16 * MIB || row <= 256;
+@inline export function severalRows(bytes: usize, row: usize): bool {
+  return bytes <= 2 << 20 || row <= 256 || row >= 4096;
 }
 
 /**
