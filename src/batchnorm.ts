@@ -151,7 +151,7 @@ export class BatchNorm {
     }
 
     const y = out ?? valuesLike(x);
-    const context = new Context(this, mode, count, this.#numbers.slice(), [...shape], x === y ? null : x);
+    const context = new Context(this, mode, count, this.#numbers.slice(), x instanceof MemoryTensor ? shape : [...shape], x === y ? null : x);
     if (mode === 'running') takeRunning(context.numbers, this.runningMean!, this.runningVar!);
     if (count > 0) {
       disposeOnThrow(out ? null : y, () =>

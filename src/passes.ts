@@ -5,8 +5,11 @@ import {
 } from './formulas.js';
 import type { Floats, Geometry, Kernels, Pointer } from './kernels.js';
 import type { Scratch } from './scratch.js';
-import { type Block, type Group, groupsOf, type Operand } from './staging.js';
+import { type Block, type Group, groupsOf, type Operand, runsOf } from './staging.js';
 import { mergeInto } from './statistics.js';
+
+/** Elements of a block where no statistics are needed: 256 KiB of floats, some of an L2 cache. */
+const RUN = 65536;
 
 /** What both passes work with. */
 export interface Pass {
@@ -40,7 +43,8 @@ export interface BackwardPass extends Pass {
 export function forward(pass: ForwardPass): void {
   const { kernels, scratch, context, weight, bias, eps } = pass;
   const { shift, p, q } = scratch.views;
-  for (const group of groupsOf(pass.geometry, pass.limit)) {
+  const running = context.mode === 'running' && pass.limit < Number.POSITIVE_INFINITY;
+  for (const group of (running ? runsOf : groupsOf)(pass.geometry, running ? RUN : pass.limit)) {
     const { channels, blocks } = group;
     let x = context.mode === 'batch' ? measure(pass, group) : 0;
     affineCoefficients(shift, p, q, context.numbers, weight, bias, eps, group);

@@ -24,7 +24,10 @@ export interface Group extends ChannelRange {
   readonly blocks: readonly Block[];
 }
 
-/** Cuts an array into groups of blocks of at most `limit` elements. */
+/**
+ * Cuts an array into groups of blocks of at most `limit` elements, so that as many groups as possible are one block:
+ * their values are then copied in once for the statistics and the result.
+ */
 export function groupsOf(geometry: Geometry, limit: number): Group[] {
   const { outer, channels, inner } = geometry;
   if (outer * channels * inner <= limit) return [group(geometry, 0, channels, outer, inner)];
@@ -32,11 +35,21 @@ export function groupsOf(geometry: Geometry, limit: number): Group[] {
   if (inner === 1 && channels <= limit) {
     return [group(geometry, 0, channels, Math.floor(limit / channels), 1)];
   }
-  const together = Math.max(Math.floor(limit / (outer * inner)), 1);
-  const outerStep = Math.max(Math.floor(limit / inner), 1);
+  return cut(geometry, limit, limit / (outer * inner), limit / inner);
+}
+
+/** The same for a result that needs no statistics: blocks in the order of memory, each one run where possible. */
+export function runsOf(geometry: Geometry, limit: number): Group[] {
+  const { channels, inner } = geometry;
+  return cut(geometry, limit, limit / inner, channels * inner <= limit ? limit / (channels * inner) : 1);
+}
+
+function cut(geometry: Geometry, limit: number, channelStep: number, outerStep: number): Group[] {
+  const { channels, inner } = geometry;
+  const together = Math.max(Math.floor(channelStep), 1), outers = Math.max(Math.floor(outerStep), 1);
   const groups: Group[] = [];
   for (let c = 0; c < channels; c += together) {
-    groups.push(group(geometry, c, Math.min(together, channels - c), outerStep, Math.min(inner, limit)));
+    groups.push(group(geometry, c, Math.min(together, channels - c), outers, Math.min(inner, limit)));
   }
   return groups;
 }

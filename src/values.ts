@@ -21,8 +21,14 @@ export function checkValues(
   if (value.engine !== engine) throw new TypeError(`"${name}" expected a Tensor of this module's runtime, got another's`);
   if (value.dtype !== dtype) throw new TypeError(`"${name}" expected dtype ${dtype}, got ${value.dtype}`);
   value.checkAlive();
-  const same = value.shape.length === shape.length && value.shape.every((dimension, i) => dimension === shape[i]);
-  if (!same) throw new RangeError(`"${name}" expected shape [${shape.join(', ')}], got [${value.shape.join(', ')}]`);
+  if (!sameShape(value.shape, shape)) throw new RangeError(`"${name}" expected shape [${shape.join(', ')}], got [${value.shape.join(', ')}]`);
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** An output is of the kind of its input, and either that input or apart from it. */
