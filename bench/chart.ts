@@ -48,7 +48,7 @@ export function chart({ machine, sides, cells }: Results): string {
       })),
     ],
     legend: {
-      data: drawn.map(({ name }) => name), left: 12, top: 76, itemGap: 14, itemWidth: 14,
+      data: drawn.map(({ name }) => name), left: 12, top: 76, itemGap: 24, itemWidth: 14,
       textStyle: { fontSize: FONT - 1, color: '#000' },
     },
     grid: OPERATIONS.map((_, i) => ({ left: panelLeft(i), width: PANEL.width, top: TOP, bottom: BOTTOM, show: true, borderColor: '#888' })),
@@ -101,9 +101,9 @@ function subtitle(machine: string, sides: Results['sides']): string {
 function ratioAxis(cells: readonly Cell[]) {
   const values = cells.flatMap((cell) => cell.outcomes.map((outcome) => ratio(cell, outcome) ?? 1));
   return {
-    type: 'log', logBase: 10, min: 10 ** Math.floor(Math.log10(Math.min(...values))), max: 10 ** Math.ceil(Math.log10(Math.max(...values))),
+    type: 'log', logBase: 10, min: Math.min(...values) / 1.3, max: Math.max(...values) * 1.3,
     name: 'times as long', nameLocation: 'middle', nameGap: 28, nameTextStyle: { fontSize: FONT },
-    axisLabel: { fontSize: FONT - 1, color: '#000' }, axisLine: { onZero: false },
+    axisLabel: { fontSize: FONT - 1, color: '#000', showMinLabel: false, showMaxLabel: false }, axisLine: { onZero: false },
     splitLine: { show: true, lineStyle: { color: '#dcdcdc' } }, minorSplitLine: { show: true, lineStyle: { color: '#f3f3f3' } },
     minorTick: { show: true, splitNumber: 9 },
   };
