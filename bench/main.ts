@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SingleBar } from 'cli-progress';
-import { layoutsOf, makeCase, SHAPES } from './cases.js';
+import { layoutsOf, makeCase, OPERATIONS, SHAPES } from './cases.js';
 import { chart } from './chart.js';
 import { firstCalls, memoryHeld } from './fresh.js';
 import { FULL, QUICK } from './interleave.js';
@@ -66,7 +66,7 @@ async function measureAll(
   const directory = mkdtempSync(join(tmpdir(), 'batchnorm-bench-'));
   const cells: Cell[] = [];
   try {
-    bar.start(cases.length * 3, 0, { what: '' });
+    bar.start(cases.length * OPERATIONS.length, 0, { what: '' });
     let begun = 0;
     for (const { shape, layout } of cases) {
       const more = await measureCase(roster, makeCase(shape, layout), directory, options.quick ? QUICK : FULL, (what) => {

@@ -34,7 +34,7 @@ export function scalingChart(machine: Machine, points: readonly Point[]): string
     legend: { data: lines.map(({ name }) => name), left: 12, top: 66, itemGap: 20, itemWidth: 30, textStyle: { fontSize: FONT - 1, color: '#000' } },
     grid: PANELS.map(({ left, width }) => ({ left, width, top: TOP, bottom: BOTTOM, show: true, borderColor: '#888' })),
     xAxis: PANELS.map(({ axis, title }, gridIndex) => ({
-      ...logarithmic(title, 30), gridIndex, min: 'dataMin', max: 'dataMax', logBase: axis === 'size' ? 10 : 2,
+      ...logarithmic(title, 30), gridIndex, min: 'dataMin', max: 'dataMax', logBase: axis === 'size' ? 10 : 4,
       axisLabel: { fontSize: FONT - 1, color: '#000', formatter: (value: number) => label(axis, value), hideOverlap: true },
     })),
     yAxis: PANELS.map((_, gridIndex) => ({
