@@ -59,5 +59,7 @@ async function heldByJavaScript() {
 }
 
 function values() {
-  return Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => ((i * 7919) % 1009) / 100);
+  const result = new Float32Array(shape.reduce((product, size) => product * size));
+  for (let i = 0; i < result.length; i++) result[i] = ((i * 7919) % 1009) / 100;
+  return result;
 }

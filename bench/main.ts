@@ -33,7 +33,7 @@ const { values: options } = parseArgs({
 });
 
 if (options.help) console.log(HELP);
-else await main();
+else await main().catch(complain);
 
 async function main(): Promise<void> {
   const shapes = SHAPES.filter((shape) => !options.only || shape.join('x') === options.only);
@@ -81,6 +81,13 @@ async function measureAll(
     rmSync(directory, { recursive: true, force: true });
   }
   return cells;
+}
+
+/** An option that cannot be is the user's business, anything else ours. */
+function complain(error: unknown): void {
+  if (!(error instanceof RangeError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
 }
 
 /** A cell on the terminal: our time, and the others as multiples of it. */
