@@ -43,7 +43,7 @@ async function main(): Promise<void> {
   const roster = await rosterOf([...OWN_SIDES, ...peersNamed(options.peers)]);
   const say = options.json ? console.error : console.log;
   say(`${machineLine(machine())} One thread, float32.\n`);
-  for (const { side, missing } of roster) if (missing) say(`${side.name}: ${missing} (npm run bench:peers)`);
+  for (const { side, missing } of roster) if (missing) say(`${side.name}: ${missing}`);
 
   const cells = await measureAll(shapes, roster, say);
   const results: Results = {
