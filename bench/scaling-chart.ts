@@ -13,7 +13,7 @@ const TOP = 112;
 const BOTTOM = 60;
 const PANELS: readonly { axis: Axis; title: string; left: number; width: number }[] = [
   { axis: 'size', title: 'elements, at 16 channels', left: 70, width: 460 },
-  { axis: 'channels', title: 'channels, at 2^20 elements', left: 590, width: 460 },
+  { axis: 'channels', title: 'channels, at 2^20 elements', left: 606, width: 444 },
 ];
 const COLORS: Record<Operation, string> = { eval: '#1a9850', train: '#1f4e9c', backward: '#c0392b' };
 const DASHES: Record<Layout, string> = { 'channels-first': 'solid', 'channels-last': 'dashed' };
