@@ -1,94 +1,112 @@
-/** Benchmark of the build in dist/: the WebAssembly kernels against the TypeScript ones and a memory copy, in one run. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+/** The benchmark of the build in dist/ against a memory copy, plain TypeScript and the peers that are installed. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SingleBar } from 'cli-progress';
-import { BYTES, layoutsOf, makeCase, OPERATIONS, type Operation, SHAPES } from './cases.js';
-import { geometricMean, interleave, type Times } from './harness.js';
-import { verify } from './verify.js';
-
-interface Row {
-  readonly shape: string;
-  readonly layout: string;
-  readonly operation: Operation;
-  readonly wasm: Times;
-  readonly typescript: Times;
-  readonly copy: Times;
-  readonly gigabytesPerSecond: number;
-  readonly copies: number;
-  readonly speedup: number;
-}
+import { layoutsOf, makeCase, OPERATIONS, SHAPES } from './cases.js';
+import { chart } from './chart.js';
+import { firstCalls, memoryHeld } from './fresh.js';
+import { FULL, QUICK } from './interleave.js';
+import { type Cell, type Entry, measureCase, rosterOf } from './measure.js';
+import { machine, type Results, ratiosOf, type Summary } from './results.js';
+import { OURS, OWN_SIDES, peersNamed } from './sides.js';
+import { digits, gigabytesPerSecond, machineLine, markdown, summaryTable } from './table.js';
 
 const HELP = `npm run bench -- [options]
 
-  --json          also write the results to out/bench.json
-  --only SHAPE    one shape only, such as 60x100 (channels-first)
-  --help          this text
+  --only SHAPE         one shape only, such as 60x100 (channels-first)
+  --peers NAME,NAME    these peers only, or none
+  --quick              fewer samples
+  --out DIRECTORY      where bench.json, bench.md and bench.svg go; out by default, bench/results for the README
+  --json               print the results as JSON
+  --help               this text
+
+Peers are installed by npm run bench:peers.
 `;
 
 const { values: options } = parseArgs({
-  options: { json: { type: 'boolean' }, only: { type: 'string' }, help: { type: 'boolean' } },
+  options: {
+    only: { type: 'string' }, peers: { type: 'string' }, quick: { type: 'boolean' }, out: { type: 'string', default: 'out' },
+    json: { type: 'boolean' }, help: { type: 'boolean' },
+  },
 });
 
 if (options.help) console.log(HELP);
-else main();
+else await main().catch(complain);
 
-function main(): void {
+async function main(): Promise<void> {
   const shapes = SHAPES.filter((shape) => !options.only || shape.join('x') === options.only);
   if (shapes.length === 0) {
-    console.error(`--only expected one of ${SHAPES.map((shape) => shape.join('x')).join(', ')}, got ${options.only}`);
-    process.exit(1);
+    throw new RangeError(`--only expected one of ${SHAPES.map((shape) => shape.join('x')).join(', ')}, got ${options.only}`);
   }
-  const machine = { cpu: cpus()[0]!.model, cores: cpus().length, node: process.version, date: new Date().toISOString().slice(0, 10) };
-  console.log(`${machine.cpu}, Node ${machine.node}, one thread, float32 tensors, each result verified before it is timed\n`);
-  console.log(line('shape', 'layout', 'operation', 'ms', 'min', 'GB/s', 'x copy', 'x TypeScript'));
+  const roster = await rosterOf([...OWN_SIDES, ...peersNamed(options.peers)]);
+  const say = options.json ? console.error : console.log;
+  say(`${machineLine(machine())} One thread, float32.\n`);
+  for (const { side, missing } of roster) if (missing) say(`${side.name}: ${missing}`);
+
+  const cells = await measureAll(shapes, roster, say);
+  const results: Results = {
+    machine: machine(), sides: roster.map((entry) => summarise(entry, cells)), cells,
+    firstCalls: firstCalls(), memory: memoryHeld(),
+  };
+  mkdirSync(options.out, { recursive: true });
+  writeFileSync(join(options.out, 'bench.json'), `${JSON.stringify(results, null, 1)}\n`);
+  writeFileSync(join(options.out, 'bench.md'), markdown(results));
+  writeFileSync(join(options.out, 'bench.svg'), chart(results));
+  if (options.json) console.log(JSON.stringify(results));
+  say(`\n${summaryTable(results.sides, cells.length)}\n\nwritten to ${options.out}/bench.json, bench.md and bench.svg`);
+}
+
+async function measureAll(
+  shapes: readonly (readonly number[])[], roster: readonly Entry[], say: (line: string) => void,
+): Promise<Cell[]> {
+  const cases = shapes.flatMap((shape) => layoutsOf(shape).map((layout) => ({ shape, layout })));
   const bar = new SingleBar({ format: '{bar} {value}/{total} {what}', hideCursor: true, clearOnComplete: true, noTTYOutput: false });
-  bar.start(shapes.reduce((total, shape) => total + layoutsOf(shape).length * OPERATIONS.length, 0), 0, { what: '' });
-  const rows: Row[] = [];
-  for (const shape of shapes) {
-    for (const layout of layoutsOf(shape)) {
-      const each = makeCase(shape, layout);
-      for (const operation of OPERATIONS) {
-        bar.update({ what: `${each.shape.join('x')} ${operation}` });
-        const [wasm, typescript] = each.sides as [typeof each.sides[0], typeof each.sides[0]];
-        for (const side of each.sides) verify(operation, side, each);
-        const [w, t, c] = interleave([wasm.run[operation], typescript.run[operation], wasm.run.copy], 1000) as [Times, Times, Times];
-        rows.push({
-          shape: each.shape.join('x'), layout, operation, wasm: w, typescript: t, copy: c,
-          gigabytesPerSecond: (each.size * BYTES[operation]) / w.median / 1e6,
-          copies: w.median / c.median, speedup: t.median / w.median,
-        });
-        print(rows.at(-1)!, bar);
-        bar.increment();
-      }
-      for (const side of each.sides) side.dispose();
+  const directory = mkdtempSync(join(tmpdir(), 'batchnorm-bench-'));
+  const cells: Cell[] = [];
+  try {
+    bar.start(cases.length * OPERATIONS.length, 0, { what: '' });
+    let begun = 0;
+    for (const { shape, layout } of cases) {
+      const more = await measureCase(roster, makeCase(shape, layout), directory, options.quick ? QUICK : FULL, (what) => {
+        bar.update(begun++, { what });
+      });
+      if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+      for (const cell of more) say(line(cell));
+      cells.push(...more);
     }
+  } finally {
+    bar.stop();
+    rmSync(directory, { recursive: true, force: true });
   }
-  bar.stop();
-  const speedup = geometricMean(rows.map((row) => row.speedup));
-  console.log(`\ngeometric mean: ${speedup.toFixed(1)} times TypeScript, ${geometricMean(rows.map((row) => row.copies)).toFixed(2)} copies`);
-  if (options.json) {
-    mkdirSync('out', { recursive: true });
-    writeFileSync('out/bench.json', `${JSON.stringify({ machine, speedup, rows }, null, 1)}\n`);
-    console.log('written to out/bench.json');
-  }
+  return cells;
 }
 
-/** Prints a row above the progress bar. */
-function print(row: Row, bar: SingleBar): void {
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  console.log(line(
-    row.shape, row.layout, row.operation, digits(row.wasm.median), digits(row.wasm.least),
-    row.gigabytesPerSecond.toFixed(1), row.copies.toFixed(2), row.speedup.toFixed(1),
-  ));
-  if (process.stderr.isTTY) bar.render();
+/** An option that cannot be is the user's business, anything else ours. */
+function complain(error: unknown): void {
+  if (!(error instanceof RangeError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
 }
 
-function line(...cells: string[]): string {
-  const widths = [-16, -15, -10, 9, 9, 7, 8, 14];
-  return cells.map((cell, i) => (widths[i]! < 0 ? cell.padEnd(-widths[i]!) : cell.padStart(widths[i]!))).join('');
+/** A cell on the terminal: our time, and the others as multiples of it. */
+function line(cell: Cell): string {
+  const [ours, ...others] = cell.outcomes;
+  if (!ours?.times) throw new Error(`${OURS} ${cell.operation} of ${cell.shape} ${cell.layout}: ${ours?.missing}`);
+  const { median } = ours.times;
+  const ratios = others.map(({ side, times }) => `${side} ${times ? (times.median / median).toFixed(2) : '-'}`);
+  const time = `${digits(median)} ms, ${gigabytesPerSecond(cell)} GB/s`;
+  return `${cell.shape} ${cell.layout} ${cell.operation}: ${time}; ${ratios.join(', ')}`;
 }
 
-function digits(ms: number): string {
-  return ms >= 1 ? ms.toFixed(2) : ms.toPrecision(3);
+function summarise({ side, version, missing }: Entry, cells: readonly Cell[]): Summary {
+  const { name, about } = side;
+  if (missing) return { name, about, missing, ratios: {}, cells: 0 };
+  const outcomes = cells.flatMap((cell) => cell.outcomes.filter((outcome) => outcome.side === name && outcome.times));
+  const errors = outcomes.flatMap((outcome) => outcome.errors?.values ?? []);
+  return {
+    name, about, version: version!, ratios: ratiosOf(name, cells), cells: outcomes.length,
+    ...(errors.length && { error: Math.max(...errors) }),
+  };
 }

@@ -1,0 +1,80 @@
+/**
+ * The package as a side of the benchmark: `node --import tsx bench/ours.ts tensors | arrays | typescript | copy`.
+ * A memory copy is the floor: what reading x and writing y costs where nothing is computed.
+ */
+import { readFileSync } from 'node:fs';
+import { BatchNorm, createRuntime, type Runtime } from 'batchnorm-wasm';
+import { type Prepared, serve, type Task } from './protocol.js';
+
+const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+
+const SIDES: Record<string, (task: Task) => Prepared> = {
+  tensors: (task) => tensors(createRuntime({ kind: 'wasm-simd' }), task),
+  typescript: (task) => tensors(createRuntime({ kind: 'javascript' }), task),
+  arrays,
+  copy,
+};
+
+const [side = 'tensors'] = process.argv.slice(2);
+if (!SIDES[side]) throw new RangeError(`expected one of ${Object.keys(SIDES).join(', ')}, got ${side}`);
+await serve({ name: side, version, prepare: SIDES[side] });
+
+function moduleFor(runtime: Runtime, { layout, channels, operation, read }: Task): BatchNorm {
+  const bn = new BatchNorm(channels, { layout, runtime }).train(operation !== 'eval');
+  bn.weight!.set(read('weight'));
+  bn.bias!.set(read('bias'));
+  bn.runningMean!.set(read('mean'));
+  bn.runningVar!.set(read('variance'));
+  return bn;
+}
+
+/** x, dy and the result live in the memory of the runtime. */
+function tensors(runtime: Runtime, task: Task): Prepared {
+  const bn = moduleFor(runtime, task);
+  const { shape, operation, read } = task;
+  const x = runtime.tensor(shape, { data: read('x') }), out = runtime.tensor(shape);
+  const dispose = () => { runtime.dispose(); };
+  if (operation !== 'backward') {
+    return { run: () => { bn.forward(x, { out }); }, results: () => [out.data], dispose };
+  }
+  const dy = runtime.tensor(shape, { data: read('dy') });
+  bn.forward(x, { out });
+  const context = bn.context!;
+  let { dweight, dbias } = bn.backward(dy, { context, out });
+  return {
+    run: () => { ({ dweight, dbias } = bn.backward(dy, { context, out })); },
+    results: () => [out.data, dweight!, dbias!],
+    dispose,
+  };
+}
+
+/** x, dy and the result are typed arrays outside of WebAssembly memory, staged through it. */
+function arrays(task: Task): Prepared {
+  const runtime = createRuntime({ kind: 'wasm-simd' });
+  const bn = moduleFor(runtime, task);
+  const { shape, operation, read } = task;
+  const x = read('x'), out = new Float32Array(x.length).fill(0);
+  const dispose = () => { runtime.dispose(); };
+  if (operation !== 'backward') {
+    return { run: () => { bn.forward(x, shape, { out }); }, results: () => [out], dispose };
+  }
+  const dy = read('dy');
+  bn.forward(x, shape, { out });
+  const context = bn.context!;
+  let { dweight, dbias } = bn.backward(dy, { context, out });
+  return {
+    run: () => { ({ dweight, dbias } = bn.backward(dy, { context, out })); },
+    results: () => [out, dweight!, dbias!],
+    dispose,
+  };
+}
+
+function copy({ shape, read }: Task): Prepared {
+  const runtime = createRuntime({ kind: 'wasm-simd' });
+  const x = runtime.tensor(shape, { data: read('x') }), out = runtime.tensor(shape);
+  return {
+    run: () => { out.data.set(x.data); },
+    results: () => [out.data],
+    dispose: () => { runtime.dispose(); },
+  };
+}
