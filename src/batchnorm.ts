@@ -6,7 +6,7 @@ import * as passes from './passes.js';
 import { Engine, MemoryTensor, sharedRuntime, type Tensor } from './runtime.js';
 import { Scratch } from './scratch.js';
 import { checkOptions, checkOverlap, checkShape, describe, geometryOf, type Layout } from './shape.js';
-import type { Operand } from './staging.js';
+import { MOST_CHANNELS, type Operand } from './staging.js';
 import { readState, type State, writeState } from './state.js';
 import { takeRunning, updateRunning } from './statistics.js';
 import { checkOutput, checkSameKind, checkValues, floatsOf, type Values, valuesLike, withOperands } from './values.js';
@@ -267,7 +267,7 @@ export class BatchNorm {
   ): void {
     withOperands(engine, this.dtype, geometry, values, places, (operands, limit) => {
       this.#scratch ??= new Scratch(engine, this.dtype);
-      this.#scratch.take(this.channels, geometry.inner);
+      this.#scratch.take(Math.min(this.channels, MOST_CHANNELS), geometry.inner);
       try {
         use(operands, limit, this.#scratch);
       } finally {

@@ -44,7 +44,7 @@ export function forward(pass: ForwardPass): void {
   const { kernels, scratch, context, weight, bias, eps } = pass;
   const { shift, p, q } = scratch.views;
   const running = context.mode === 'running' && pass.limit < Number.POSITIVE_INFINITY;
-  for (const group of (running ? runsOf : groupsOf)(pass.geometry, running ? RUN : pass.limit)) {
+  for (const group of (running ? runsOf : groupsOf)(pass.geometry, running ? Math.min(RUN, pass.limit) : pass.limit)) {
     const { channels, blocks } = group;
     let x = context.mode === 'batch' ? measure(pass, group) : 0;
     affineCoefficients(shift, p, q, context.numbers, weight, bias, eps, group);

@@ -24,17 +24,19 @@ export interface Group extends ChannelRange {
   readonly blocks: readonly Block[];
 }
 
+/** Channels of a group at most: bounds the scratch of a call, and keeps it in an L2 cache. */
+export const MOST_CHANNELS = 4096;
+
 /**
  * Cuts an array into groups of blocks of at most `limit` elements, so that as many groups as possible are one block:
  * their values are then copied in once for the statistics and the result.
  */
 export function groupsOf(geometry: Geometry, limit: number): Group[] {
   const { outer, channels, inner } = geometry;
-  if (outer * channels * inner <= limit) return [group(geometry, 0, channels, outer, inner)];
-  // Rows: all channels together, so that memory is read in order.
-  if (inner === 1 && channels <= limit) {
-    return [group(geometry, 0, channels, Math.floor(limit / channels), 1)];
-  }
+  const most = Math.min(channels, MOST_CHANNELS);
+  if (most === channels && outer * channels * inner <= limit) return [group(geometry, 0, channels, outer, inner)];
+  // Rows: many channels together, so that memory is read in order.
+  if (inner === 1 && most <= limit) return cut(geometry, limit, most, limit / most);
   return cut(geometry, limit, limit / (outer * inner), limit / inner);
 }
 
@@ -46,7 +48,7 @@ export function runsOf(geometry: Geometry, limit: number): Group[] {
 
 function cut(geometry: Geometry, limit: number, channelStep: number, outerStep: number): Group[] {
   const { channels, inner } = geometry;
-  const together = Math.max(Math.floor(channelStep), 1), outers = Math.max(Math.floor(outerStep), 1);
+  const together = Math.min(Math.max(Math.floor(channelStep), 1), MOST_CHANNELS), outers = Math.max(Math.floor(outerStep), 1);
   const groups: Group[] = [];
   for (let c = 0; c < channels; c += together) {
     groups.push(group(geometry, c, Math.min(together, channels - c), outers, Math.min(inner, limit)));
@@ -79,26 +81,28 @@ export interface Operand {
   store(block: Block): void;
 }
 
-/** An array that lives in memory; the only block asked of it is the whole. */
+/** An array that lives in memory. */
 export class Resident implements Operand {
   readonly #pointer: Pointer;
-  readonly #pitch: number;
+  readonly #bytes: number;
+  readonly #geometry: Geometry;
 
-  constructor(pointer: Pointer, geometry: Geometry) {
+  constructor(dtype: DType, pointer: Pointer, geometry: Geometry) {
     this.#pointer = pointer;
-    this.#pitch = geometry.pitch;
+    this.#bytes = BYTES[dtype];
+    this.#geometry = geometry;
   }
 
   pitch(): number {
-    return this.#pitch;
+    return this.#geometry.pitch;
   }
 
-  at(): Pointer {
-    return this.#pointer;
+  at(block: Block): Pointer {
+    return this.#pointer + startOf(this.#geometry, block) * this.#bytes;
   }
 
-  load(): Pointer {
-    return this.#pointer;
+  load(block: Block): Pointer {
+    return this.at(block);
   }
 
   store(): void {}
@@ -129,7 +133,7 @@ function eachRun(
   geometry: Geometry, block: Block, run: (start: number, offset: number, length: number) => void,
 ): void {
   const length = block.channels * block.inner;
-  let start = block.outerStart * geometry.pitch + block.channelStart * geometry.inner + block.innerStart;
+  let start = startOf(geometry, block);
   if (length === geometry.pitch) {
     run(start, 0, block.outer * length);
     return;
@@ -138,4 +142,9 @@ function eachRun(
     run(start, o * length, length);
     start += geometry.pitch;
   }
+}
+
+/** Elements before the first of a block. */
+function startOf(geometry: Geometry, block: Block): number {
+  return block.outerStart * geometry.pitch + block.channelStart * geometry.inner + block.innerStart;
 }

@@ -7,8 +7,8 @@ import { type Operand, Resident, staged } from './staging.js';
 
 export type Values = Floats | MemoryTensor;
 
-/** Bytes of memory that one call stages through: one channel of 32x112x112 floats fits, and an L2 cache holds it. */
-export const STAGE_BYTES = 1.75 * 2 ** 20;
+/** Bytes of memory that one call stages through: one channel of 32x112x112 floats fits. */
+export const STAGE_BYTES = 1.6 * 2 ** 20;
 
 /** @throws {TypeError} another kind, dtype or runtime. @throws {RangeError} another shape. */
 export function checkValues(
@@ -72,7 +72,7 @@ export function withOperands<const V extends readonly Values[]>(
   type Operands = { [I in keyof V]: Operand };
   const pointers = values.map((value) => pointerOf(engine, value));
   if (pointers.every((pointer) => pointer !== null)) {
-    use(pointers.map((pointer) => new Resident(pointer!, geometry)) as unknown as Operands, Number.POSITIVE_INFINITY);
+    use(pointers.map((pointer) => new Resident(dtype, pointer!, geometry)) as unknown as Operands, Number.POSITIVE_INFINITY);
     return;
   }
   // Making the stage may grow memory, and with that a view of memory is lost: such a one is made anew from its address.

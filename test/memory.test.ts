@@ -63,10 +63,16 @@ describe.each(Object.keys(MEMORIES))('allocator over %s memory', (name) => {
     allocator.allocate(PAGE);
     const before = [allocator.bytesInUse, allocator.memory.buffer.byteLength];
     expect(() => allocator.allocate(4 * PAGE)).toThrow(
-      new RangeError(`Out of memory: asked for ${4 * PAGE} bytes with ${PAGE} in use and ${4 * PAGE} allowed`),
+      new RangeError(`Out of memory: asked for ${4 * PAGE} bytes with ${before[0]} in use and ${4 * PAGE} allowed`),
     );
     expect([allocator.bytesInUse, allocator.memory.buffer.byteLength]).toEqual(before);
     allocator.allocate(2 * PAGE);
+  });
+
+  it('never starts blocks of whole 4 KiB pages in the same place of a page', () => {
+    const allocator = make();
+    const starts = [1, 2, 3].map(() => allocator.allocate(2 * PAGE) % 4096);
+    expect(new Set(starts).size).toBe(3);
   });
 
   it('refuses to free what it has not handed out', () => {
