@@ -4,6 +4,8 @@ export type { ForwardContext } from './context.js';
 export type { Convention, RunningVariance } from './conventions.js';
 export type { Converted, ConvertOptions, FlaxConfig, FlaxVariables, KerasConfig, OnnxAttributes, TorchConfig } from './convert.js';
 export { fromFlax, fromKeras, fromOnnx, fromTorch } from './convert.js';
+export type { FoldOptions, Layer } from './fold.js';
+export { foldInto, foldingError } from './fold.js';
 export type { DType, Floats } from './kernels.js';
 export type { BatchNormOptions } from './options.js';
 export type { Runtime, RuntimeOptions, Tensor } from './runtime.js';
