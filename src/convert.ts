@@ -73,7 +73,8 @@ const TORCH = ['weight', 'bias', 'running_mean', 'running_var', COUNTER];
  * @throws {RangeError} arrays of different lengths, a number out of range.
  */
 export function fromTorch(
-  state: Record<string, ArrayLike<number> | number | bigint>, config: TorchConfig = {}, options: ConvertOptions = {},
+  state: Record<string, ArrayLike<number> | ArrayLike<bigint> | number | bigint>, config: TorchConfig = {},
+  options: ConvertOptions = {},
 ): Converted {
   checkObject('state', state);
   checkOptions('fromTorch', config, ['prefix', 'eps', 'momentum']);
