@@ -1,9 +1,17 @@
 export type { BackwardOptions, ForwardOptions, Gradients } from './batchnorm.js';
 export { BatchNorm } from './batchnorm.js';
+export type { Layers } from './checkpoint.js';
+export { loadSafetensors, writeSafetensors } from './checkpoint.js';
 export type { ForwardContext } from './context.js';
 export type { Convention, RunningVariance } from './conventions.js';
+export type { Converted, ConvertOptions, FlaxConfig, FlaxVariables, KerasConfig, OnnxAttributes, TorchConfig } from './convert.js';
+export { fromFlax, fromKeras, fromOnnx, fromTorch } from './convert.js';
+export type { FoldOptions, Layer } from './fold.js';
+export { foldInto, foldingError } from './fold.js';
 export type { DType, Floats } from './kernels.js';
 export type { BatchNormOptions } from './options.js';
 export type { Runtime, RuntimeOptions, Tensor } from './runtime.js';
 export { createRuntime } from './runtime.js';
+export type { StoredTensor } from './safetensors.js';
+export { readSafetensors } from './safetensors.js';
 export type { Layout } from './shape.js';
