@@ -98,25 +98,30 @@ function seedColumns<T>(x: usize, channels: i32, inner: i32, scratch: usize): vo
 function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
   const shift = scratch + HEADER;
   const full = <usize>(channels / lanes<T>()) * 16;
+  const o0 = load<u32>(scratch), o1 = load<u32>(scratch, 4), o2 = load<u32>(scratch, 8), o3 = load<u32>(scratch, 12);
+  const o4 = load<u32>(scratch, 16), o5 = load<u32>(scratch, 20), o6 = load<u32>(scratch, 24), o7 = load<u32>(scratch, 28);
   for (let i: usize = 0; i < full; i += 16) {
-    let total = v128.splat<T>(0);
-    for (let s: usize = 0; s < SAMPLES; ++s) {
-      total = v128.add<T>(total, v128.load(x + i + load<u32>(scratch + 4 * s)));
-    }
+    const p = x + i;
+    const a = v128.load(p + o0), b = v128.load(p + o1), c = v128.load(p + o2), d = v128.load(p + o3);
+    const e = v128.load(p + o4), f = v128.load(p + o5), g = v128.load(p + o6), h = v128.load(p + o7);
+    const total = v128.add<T>(four<T>(a, b, c, d), four<T>(e, f, g, h));
     const middle = v128.mul<T>(total, v128.splat<T>(<T>(1.0 / <f64>SAMPLES)));
-    let nearest = v128.load(x + i + load<u32>(scratch));
-    let distance = v128.abs<T>(v128.sub<T>(nearest, middle));
-    for (let s: usize = 1; s < SAMPLES; ++s) {
-      const value = v128.load(x + i + load<u32>(scratch + 4 * s));
-      const d = v128.abs<T>(v128.sub<T>(value, middle));
-      nearest = v128.bitselect(value, nearest, v128.lt<T>(d, distance));
-      distance = v128.pmin<T>(distance, d);
-    }
+    const nearest = nearer<T>(
+      nearer<T>(nearer<T>(a, b, middle), nearer<T>(c, d, middle), middle),
+      nearer<T>(nearer<T>(e, f, middle), nearer<T>(g, h, middle), middle), middle,
+    );
     const finite = v128.eq<T>(v128.sub<T>(nearest, nearest), v128.splat<T>(0));
     v128.store(shift + i, v128.and(nearest, finite));
   }
   const end = <usize>channels * sizeof<T>();
   for (let i = full; i < end; i += sizeof<T>()) store<T>(shift + i, seed<T>(x + i, scratch));
+}
+
+/** That of a and b which lies nearer the middle. */
+// @ts-ignore: decorator
+@inline function nearer<T>(a: v128, b: v128, middle: v128): v128 {
+  const first = v128.abs<T>(v128.sub<T>(a, middle)), second = v128.abs<T>(v128.sub<T>(b, middle));
+  return v128.bitselect(b, a, v128.lt<T>(second, first));
 }
 
 /**

@@ -19,5 +19,5 @@
  */
 // @ts-ignore: decorator
 @inline export function rowsPerBlock(step: usize): i32 {
-  return max(<i32>((64 << 10) / step), 1) << 1;
+  return max(<i32>(<usize>(64 << 10) / step), 1) << 1;
 }

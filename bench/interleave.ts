@@ -1,9 +1,11 @@
-/** A sample shorter than this is a mean over several calls. */
-const SAMPLE_MS = 0.3;
+/** A sample shorter than this is a mean over several calls: other processes have run before it, and left caches cold. */
+const SAMPLE_MS = 5;
+/** Calls that are not timed before each sample, where they fit into this; one at least where data may be cached. */
+const UNTIMED_MS = 2;
 const WARM_UP_MS = 100;
 /** A call longer than this needs neither warming up nor many samples. */
 const SLOW_MS = 1000;
-/** Below this a call may find its data in a cache: a sample then starts with a call that is not timed. */
+/** Below this a call may find its data in a cache: a sample then starts with calls that are not timed. */
 const CACHED_MS = 20;
 
 /** Times of one side, milliseconds a call. */
@@ -71,7 +73,7 @@ async function warmUp(sampler: Sampler): Promise<Progress> {
     timed = Math.max(1, Math.ceil(SAMPLE_MS / elapsed));
     elapsed = await sampler(0, timed);
   }
-  return { untimed: elapsed < CACHED_MS ? 1 : 0, timed, spent: 0, slow: false, samples: [] };
+  return { untimed: elapsed < CACHED_MS ? Math.ceil(UNTIMED_MS / elapsed) : 0, timed, spent: 0, slow: false, samples: [] };
 }
 
 function enough({ spent, samples, slow }: Progress, { budget, least, most }: Effort): boolean {

@@ -15,6 +15,13 @@ export const PAGE = 65536;
 /** Every address is a multiple of this: one cache line, four vectors. */
 export const ALIGNMENT = 64;
 
+/**
+ * The start of every memory is no part of the allocator's: scratch of calls on few channels, which take no longer than
+ * an allocation would.
+ */
+export const SMALL = ALIGNMENT;
+export const SMALL_BYTES = 24 * 1024;
+
 /** Cache lines added to a block of whole 4 KiB pages. */
 const STAGGER = 5;
 
@@ -58,7 +65,8 @@ export class Allocator {
   constructor(memory: Memory, maximumBytes: number) {
     this.memory = memory;
     this.maximumBytes = maximumBytes;
-    this.#free = [{ start: ALIGNMENT, bytes: memory.buffer.byteLength - ALIGNMENT }];
+    const start = SMALL + SMALL_BYTES;
+    this.#free = [{ start, bytes: memory.buffer.byteLength - start }];
   }
 
   get bytesInUse(): number {

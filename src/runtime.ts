@@ -1,5 +1,5 @@
 import type { DType, Floats, Kernels, Pointer } from './kernels.js';
-import { Allocator, HeapMemory, MAXIMUM_BYTES, type Memory, PAGE } from './memory.js';
+import { Allocator, HeapMemory, MAXIMUM_BYTES, type Memory, PAGE, SMALL, SMALL_BYTES } from './memory.js';
 import { checkRuntimeOptions } from './options.js';
 import { reference } from './reference.js';
 import { checkTensor, elements } from './shape.js';
@@ -113,6 +113,15 @@ export class Engine implements Runtime {
 
   free(pointer: Pointer): void {
     if (!this.#disposed) this.#allocator.free(pointer);
+  }
+
+  /** Memory for one call, with arbitrary content: what is small comes from a place that is always there. */
+  takeScratch(bytes: number): Pointer {
+    return bytes <= SMALL_BYTES ? SMALL : this.allocate(bytes);
+  }
+
+  freeScratch(pointer: Pointer): void {
+    if (pointer !== SMALL) this.free(pointer);
   }
 
   /** A view of T at a pointer, good until memory grows. */

@@ -12,6 +12,7 @@ export class Scratch {
   readonly #engine: Engine;
   readonly #dtype: DType;
   #channels = 0;
+  #taken: Pointer = 0;
   #buffer: ArrayBuffer | undefined;
   first: Pointer = 0;
   second: Pointer = 0;
@@ -35,7 +36,8 @@ export class Scratch {
     const sums = Math.ceil(channels / 2) * 16;
     // A cache line more than needed: rows of 4 KiB would otherwise all fall into the same sets of an L1 cache.
     const row = Math.ceil((channels * BYTES[this.#dtype]) / 16) * 16 + ALIGNMENT;
-    const first = engine.allocate(2 * sums + 4 * row + scratchBytes(channels, inner));
+    const first = engine.takeScratch(2 * sums + 4 * row + scratchBytes(channels, inner));
+    this.#taken = first;
     const { buffer } = engine.memory;
     if (first === this.first && channels === this.#channels && buffer === this.#buffer) return;
     this.#channels = channels;
@@ -55,8 +57,10 @@ export class Scratch {
     };
   }
 
+  /** Gives back what has been taken, if anything has. */
   free(): void {
-    this.#engine.free(this.first);
+    if (this.#taken) this.#engine.freeScratch(this.#taken);
+    this.#taken = 0;
   }
 }
 

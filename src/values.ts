@@ -1,5 +1,5 @@
 /** What goes into `forward` and `backward` and comes out: typed arrays and tensors, checked and brought into reach. */
-import type { DType, Floats, Geometry } from './kernels.js';
+import type { DType, Floats, Geometry, Pointer } from './kernels.js';
 import { ALIGNMENT } from './memory.js';
 import { BYTES, type Engine, MemoryTensor } from './runtime.js';
 import { checkFloats, checkOverlap, describe } from './shape.js';
@@ -58,40 +58,49 @@ export function floatsOf(dtype: DType, length: number): Floats {
   return dtype === 'float32' ? new Float32Array(length) : new Float64Array(length);
 }
 
+/** Values within reach of the kernels. */
+export interface Reach<V extends readonly Values[]> {
+  /** One for each of the values. */
+  readonly operands: { [I in keyof V]: Operand };
+  /** The most elements that a block may have. */
+  readonly limit: number;
+  /** To be freed in the end; 0: there is none. */
+  readonly stage: Pointer;
+}
+
 /**
- * Puts values within reach of the kernels while `use` runs: in place where all of them live in memory, through a stage
- * otherwise.
+ * Puts values within reach of the kernels: in place where all of them live in memory, through a stage otherwise.
  *
  * @param places - which place in the stage each of `values` takes; one that overwrites another shares its place
- * @param use - is given an operand for each of `values`, and the most elements that a block may have
  */
-export function withOperands<const V extends readonly Values[]>(
+export function reach<const V extends readonly Values[]>(
   engine: Engine, dtype: DType, geometry: Geometry, values: V, places: readonly number[],
-  use: (operands: { [I in keyof V]: Operand }, limit: number) => void,
-): void {
+): Reach<V> {
   type Operands = { [I in keyof V]: Operand };
-  const pointers = values.map((value) => pointerOf(engine, value));
-  if (pointers.every((pointer) => pointer !== null)) {
-    use(pointers.map((pointer) => new Resident(dtype, pointer!, geometry)) as unknown as Operands, Number.POSITIVE_INFINITY);
-    return;
+  const resident: Operand[] = [];
+  for (const value of values) {
+    const pointer = pointerOf(engine, value);
+    if (pointer === null) return throughStage(engine, dtype, geometry, values as readonly Floats[], places) as Reach<V>;
+    resident.push(new Resident(dtype, pointer, geometry));
   }
-  // Making the stage may grow memory, and with that a view of memory is lost: such a one is made anew from its address.
-  const sources = (values as readonly Floats[]).map((array, i) => {
-    const pointer = pointers[i] ?? null, { length } = array;
-    return pointer === null ? () => array : () => engine.floats(dtype, pointer, length);
-  });
+  return { operands: resident as unknown as Operands, limit: Number.POSITIVE_INFINITY, stage: 0 };
+}
+
+function throughStage(
+  engine: Engine, dtype: DType, geometry: Geometry, arrays: readonly Floats[], places: readonly number[],
+): Reach<readonly Floats[]> {
   const count = Math.max(...places) + 1;
   const limit = Math.min(geometry.outer * geometry.pitch, Math.floor(STAGE_BYTES / count / BYTES[dtype]));
   const bytes = Math.ceil((limit * BYTES[dtype]) / ALIGNMENT) * ALIGNMENT;
+  const pointers = arrays.map((array) => pointerOf(engine, array));
   const stage = engine.allocate(bytes * count);
-  try {
-    use(
-      sources.map((source, i) => staged(engine, dtype, source, geometry, stage + places[i]! * bytes)) as unknown as Operands,
-      limit,
-    );
-  } finally {
-    engine.free(stage);
-  }
+  const operands = arrays.map((array, i) => {
+    // Making the stage may have grown memory, and with that a view of memory is lost: it is made anew from its address.
+    const pointer = pointers[i] ?? null, { length } = array;
+    const source = pointer === null ? () => array : () => engine.floats(dtype, pointer, length);
+    return staged(engine, dtype, source, geometry, stage + places[i]! * bytes);
+  });
+  return { operands, limit, stage };
 }
 
 /** The address of values that live in the runtime's memory, or null. */

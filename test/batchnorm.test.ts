@@ -98,6 +98,15 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
     expect(bn.backward(dy, { context: contextOfFirst })).toEqual(alone[0]);
   });
 
+  it('differentiates the latest forward that went well, after one that ran out of memory', () => {
+    const runtime = createRuntime({ kind, maximumBytes: 4 * 65536 });
+    const bn = make({ runtime }), dy = data(2), big = arrayOf(dtype, new Array(3 * 40000).fill(1));
+    bn.forward(data(1), shape);
+    const expected = bn.backward(dy);
+    expect(() => bn.forward(big, shapeIn(layout, [1, 3, 40000]))).toThrow(RangeError);
+    expect(bn.backward(dy)).toEqual(expected);
+  });
+
   it('keeps the statistics of eval in its context, apart from later updates', () => {
     const bn = make();
     bn.forward(data(1), shape);

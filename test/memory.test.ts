@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { ALIGNMENT, Allocator, HeapMemory, type Memory, PAGE } from '../src/memory.js';
+import { ALIGNMENT, Allocator, HeapMemory, type Memory, PAGE, SMALL, SMALL_BYTES } from '../src/memory.js';
 import { random } from './setup.js';
+
+const START = SMALL + SMALL_BYTES;
 
 /** Memories of both kinds, with an upper bound in pages that only the first enforces by itself. */
 const MEMORIES: Record<string, (maximum: number) => Memory> = {
@@ -48,13 +50,13 @@ describe.each(Object.keys(MEMORIES))('allocator over %s memory', (name) => {
     for (const at of live.keys()) allocator.free(at);
     expect(allocator.bytesInUse).toBe(0);
     const pages = allocator.memory.buffer.byteLength / PAGE;
-    expect(allocator.allocate(pages * PAGE - ALIGNMENT)).toBe(ALIGNMENT);
+    expect(allocator.allocate(pages * PAGE - START)).toBe(START);
     expect(allocator.memory.buffer.byteLength / PAGE).toBe(pages);
   });
 
   it('grows up to its maximum, to the last byte', () => {
     const allocator = make(4);
-    expect(allocator.allocate(4 * PAGE - ALIGNMENT)).toBe(ALIGNMENT);
+    expect(allocator.allocate(4 * PAGE - START)).toBe(START);
     expect(allocator.memory.buffer.byteLength).toBe(4 * PAGE);
   });
 
@@ -87,5 +89,5 @@ it('an allocator says it is out of memory where the engine refuses to grow', () 
   const stubborn: Memory = { buffer: new ArrayBuffer(PAGE), grow: () => { throw new RangeError('no'); } };
   const allocator = new Allocator(stubborn, 100 * PAGE);
   expect(() => allocator.allocate(2 * PAGE)).toThrow('Out of memory');
-  expect(allocator.allocate(PAGE - ALIGNMENT)).toBe(ALIGNMENT);
+  expect(allocator.allocate(PAGE - START)).toBe(START);
 });
