@@ -8,9 +8,6 @@ import type { Scratch } from './scratch.js';
 import { type Block, type Group, groupsOf, type Operand, runsOf } from './staging.js';
 import { mergeInto } from './statistics.js';
 
-/** Elements of a block where no statistics are needed: 256 KiB of floats, some of an L2 cache. */
-const RUN = 65536;
-
 /** What both passes work with. */
 export interface Pass {
   readonly kernels: Kernels;
@@ -43,8 +40,8 @@ export interface BackwardPass extends Pass {
 export function forward(pass: ForwardPass): void {
   const { kernels, scratch, context, weight, bias, eps } = pass;
   const { shift, p, q } = scratch.views;
-  const running = context.mode === 'running' && pass.limit < Number.POSITIVE_INFINITY;
-  for (const group of (running ? runsOf : groupsOf)(pass.geometry, running ? Math.min(RUN, pass.limit) : pass.limit)) {
+  const groups = context.mode === 'running' ? runsOf(pass.geometry, pass.limit) : groupsOf(pass.geometry, pass.limit);
+  for (const group of groups) {
     const { channels, blocks } = group;
     let x = context.mode === 'batch' ? measure(pass, group) : 0;
     affineCoefficients(shift, p, q, context.numbers, weight, bias, eps, group);

@@ -7,6 +7,7 @@
  */
 import type { ChannelRange } from './formulas.js';
 import type { DType, Floats, Geometry, Pointer } from './kernels.js';
+import { ALIGNMENT } from './memory.js';
 import { BYTES, type Engine } from './runtime.js';
 
 /** A box of an array: ranges of outer slices, channels and positions, each a start and a count. */
@@ -28,21 +29,38 @@ export interface Group extends ChannelRange {
 export const MOST_CHANNELS = 4096;
 
 /**
+ * Planes of more elements than LARGE come from DRAM. They are taken some channels at a time, of about as many elements
+ * as CACHED in all, so that the second sweep finds in the cache what the first has read: 10 to 15 % less time from
+ * 32x128x56x56 on. Smaller ones stay in the L3 cache anyway.
+ */
+const LARGE = 2 ** 22;
+const CACHED = 2 ** 19;
+
+/**
  * Cuts an array into groups of blocks of at most `limit` elements, so that as many groups as possible are one block:
- * their values are then copied in once for the statistics and the result.
+ * their values are then copied in once for the statistics and the result. No limit: every group is one block.
  */
 export function groupsOf(geometry: Geometry, limit: number): Group[] {
   const { outer, channels, inner } = geometry;
+  const size = outer * channels * inner;
+  if (limit === Number.POSITIVE_INFINITY) {
+    const cached = inner > 1 && size > LARGE ? CACHED / (outer * inner) : channels;
+    return cut(geometry, limit, cached, limit);
+  }
   const most = Math.min(channels, MOST_CHANNELS);
-  if (most === channels && outer * channels * inner <= limit) return [group(geometry, 0, channels, outer, inner)];
+  if (most === channels && size <= limit) return [group(geometry, 0, channels, outer, inner)];
   // Rows: many channels together, so that memory is read in order.
   if (inner === 1 && most <= limit) return cut(geometry, limit, most, limit / most);
   return cut(geometry, limit, limit / (outer * inner), limit / inner);
 }
 
+/** Elements of a block that is copied in and out and needs no statistics: 256 KiB of floats, some of an L2 cache. */
+const RUN = 2 ** 16;
+
 /** The same for a result that needs no statistics: blocks in the order of memory, each one run where possible. */
 export function runsOf(geometry: Geometry, limit: number): Group[] {
   const { channels, inner } = geometry;
+  if (limit !== Number.POSITIVE_INFINITY) limit = Math.min(limit, RUN);
   return cut(geometry, limit, limit / inner, channels * inner <= limit ? limit / (channels * inner) : 1);
 }
 
@@ -108,22 +126,36 @@ export class Resident implements Operand {
   store(): void {}
 }
 
-/** An array that lives elsewhere, staged at an address with room for any block. */
+/**
+ * Bytes, modulo a page of 4 KiB, from an array's place to that of its copy. Where both lie in the same place of a page,
+ * a copy of 250 KB takes 140 us instead of 8 (rep movsb on Zen 4). 128 modulo 256, so that runs that lie apart by
+ * multiples of 256 bytes are safe as well.
+ */
+const APART = 2176;
+/** Bytes of a stage beyond its blocks, for that. */
+export const STAGE_MARGIN = 4096;
+
+/** An array that lives elsewhere, staged at an address with room for any block and STAGE_MARGIN bytes more. */
 export function staged(
   engine: Engine, dtype: DType, array: () => Floats, geometry: Geometry, stage: Pointer,
 ): Operand {
-  const at = (offset: number, length: number) => engine.floats(dtype, stage + offset * BYTES[dtype], length);
+  const place = (block: Block) =>
+    stage + ((startOf(geometry, block) * BYTES[dtype] + APART - stage) & (STAGE_MARGIN - ALIGNMENT));
+  const view = (block: Block, offset: number, length: number) =>
+    engine.floats(dtype, place(block) + offset * BYTES[dtype], length);
   return {
     pitch: (block) => block.channels * block.inner,
-    at: () => stage,
+    at: place,
     load(block) {
       const from = array();
-      eachRun(geometry, block, (start, offset, length) => at(offset, length).set(from.subarray(start, start + length)));
-      return stage;
+      eachRun(geometry, block, (start, offset, length) => {
+        view(block, offset, length).set(from.subarray(start, start + length));
+      });
+      return place(block);
     },
     store(block) {
       const to = array();
-      eachRun(geometry, block, (start, offset, length) => to.set(at(offset, length), start));
+      eachRun(geometry, block, (start, offset, length) => { to.set(view(block, offset, length), start); });
     },
   };
 }

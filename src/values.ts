@@ -3,7 +3,7 @@ import type { DType, Floats, Geometry, Pointer } from './kernels.js';
 import { ALIGNMENT } from './memory.js';
 import { BYTES, type Engine, MemoryTensor } from './runtime.js';
 import { checkFloats, checkOverlap, describe } from './shape.js';
-import { type Operand, Resident, staged } from './staging.js';
+import { type Operand, Resident, STAGE_MARGIN, staged } from './staging.js';
 
 export type Values = Floats | MemoryTensor;
 
@@ -91,7 +91,7 @@ function throughStage(
 ): Reach<readonly Floats[]> {
   const count = Math.max(...places) + 1;
   const limit = Math.min(geometry.outer * geometry.pitch, Math.floor(STAGE_BYTES / count / BYTES[dtype]));
-  const bytes = Math.ceil((limit * BYTES[dtype]) / ALIGNMENT) * ALIGNMENT;
+  const bytes = Math.ceil((limit * BYTES[dtype]) / ALIGNMENT) * ALIGNMENT + STAGE_MARGIN;
   const pointers = arrays.map((array) => pointerOf(engine, array));
   const stage = engine.allocate(bytes * count);
   const operands = arrays.map((array, i) => {

@@ -5,7 +5,7 @@ import type { Geometry } from '../src/kernels.js';
 import { backward, forward } from '../src/passes.js';
 import type { Engine } from '../src/runtime.js';
 import { Scratch } from '../src/scratch.js';
-import { groupsOf, staged } from '../src/staging.js';
+import { groupsOf, STAGE_MARGIN, staged } from '../src/staging.js';
 import { takeRunning } from '../src/statistics.js';
 import { differentiate, normalise } from './oracle.js';
 import { arrayOf, KINDS, normal, RUNTIMES } from './setup.js';
@@ -58,7 +58,7 @@ describe.each(cases)('$geometry.outer x $geometry.channels x $geometry.inner in 
       const numbers = new Array<number>(4 * channels).fill(Number.NaN);
       if (mode === 'running') takeRunning(numbers, Float64Array.from(normal(channels, 5)), new Float64Array(channels).fill(2));
       const context = new Context(owner, mode, outer * inner, numbers, [], null);
-      const place = engine.allocate(limit * 8), other = engine.allocate(limit * 8);
+      const place = engine.allocate(limit * 8 + STAGE_MARGIN), other = engine.allocate(limit * 8 + STAGE_MARGIN);
       const at = (array: Float64Array, stage: number) => staged(engine, 'float64', () => array, geometry, stage);
       scratch.take(channels, inner);
       const pass = { kernels: engine.kernels.float64, scratch, geometry, limit, context };
