@@ -1,80 +1,89 @@
-import { is, Plain, Rectified } from './tags';
-import { addTailTo, addTo, lanes, loadTail, storeTail, sum } from './vec';
+import { General, is, offsetOf, Plain } from './tags';
+import { addTailTo, addTo, lanes, loadTail, rectified, storeTail, sum } from './vec';
 import { severalRows } from './walk';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
- * total[c] = sum g,  dot[c] = sum g * (x - shift)      g = dy, or dy where y > 0 and 0 elsewhere
+ * total[c] = sum g,  dot[c] = sum g * (x - shift)      g = dy where the mask and the ReLU let it pass, 0 elsewhere
  *
- *   total, dot   [channels]                f64   written
- *   g            [outer, channels, inner]  T     written where y is given; may be dy itself
- *   dy, y, x     [outer, channels, inner]  T     y = 0: no rectifier
- *   shift        [channels]                T
- *   pitch        elements between outer slices, >= channels * inner
- *   scratch      scratchBytes(channels, inner), aligned to 16
+ *   total, dot            [channels]                f64   written
+ *   g                     [outer, channels, inner]  T     written unless 0; may be dy itself
+ *   dy, y, x              [outer, channels, inner]  T     y = 0: none; else g is 0 where y <= 0
+ *   mask                  [outer, inner]            T     all bits or none of each element; 0: no mask
+ *   shift, scale, offset  [channels]                T     offset = 0: none; else g is 0 where
+ *                                                         (x - shift) * scale + offset <= 0
+ *   pitch, maskPitch      elements between outer slices of the tensors, >= channels * inner, and of the mask
+ *   scratch               scratchBytes(channels, inner), aligned to 16
  *
  * The two sums of the backward pass (Ioffe & Szegedy 2015, section 3: dl/dbeta and dl/dgamma before the division by
  * the standard deviation). Lane sums go into f64 after about 64 additions, as in `moments`.
  */
 export function reduce<T>(
-  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,
+  shift: usize, scale: usize, offset: usize,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  if (y) walk<T, Rectified>(total, dot, g, dy, y, x, shift, outer, channels, inner, pitch, scratch);
-  else walk<T, Plain>(total, dot, dy, dy, dy, x, shift, outer, channels, inner, pitch, scratch);
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * sizeof<T>();
+  const general = g | y | mask | offset;
+  const repeat = general ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
+  if (repeat > 0) {
+    if (!general) sweepColumns<T>(total, dot, dy, x, shift, outer, channels, inner, repeat, step, scratch);
+    else generalRows<T>(total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, step, maskStep, scratch);
+  } else if (general) {
+    sweepPlanes<T, General>(
+      total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, inner, step, maskStep, scratch,
+    );
+  } else {
+    sweepPlanes<T, Plain>(total, dot, 0, dy, 0, x, 0, shift, 0, 0, outer, channels, inner, step, 0, scratch);
+  }
 }
 
 const CHAIN = 60;
 /** Bytes a channel in the walk over planes: the lane sums of g and of g * (x - shift). */
 const RECORD: usize = 32;
 
-/** dy where y is above 0 or NaN, else 0. */
-// @ts-ignore: decorator
-@inline function rectified<T>(dy: v128, y: v128): v128 {
-  return v128.andnot(dy, v128.le<T>(y, v128.splat<T>(0)));
-}
-
-function walk<T, R>(
-  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
-): void {
-  const step = <usize>pitch * sizeof<T>();
-  const repeat = repeatOf(outer, channels, inner, pitch);
-  if (repeat == 0) sweepPlanes<T, R>(total, dot, g, dy, y, x, shift, outer, channels, inner, step, scratch);
-  else sweepColumns<T, R>(total, dot, g, dy, y, x, shift, outer, channels, inner, repeat, step, scratch);
-}
-
 function sweepPlanes<T, R>(
-  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
-  outer: i32, channels: i32, inner: i32, step: usize, scratch: usize,
+  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,
+  shift: usize, scale: usize, offset: usize,
+  outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, scratch: usize,
 ): void {
   memory.fill(total, 0, <usize>channels * 8);
   memory.fill(dot, 0, <usize>channels * 8);
-  const piece = 2 * lanes<T>() * CHAIN;
-  const planes = min(max(piece / inner, 1), 8);
   memory.fill(scratch, 0, RECORD * channels);
+  // In the plain walk two sums take turns.
+  const piece = (is<R, General>() ? 1 : 2) * lanes<T>() * CHAIN;
+  const planes = min(max(piece / inner, 1), 8);
   for (let o = 0; o < outer; ++o) {
     const last = (o + 1) % planes == 0 || o + 1 == outer;
     let p: usize = 0;
     for (let c = 0; c < channels; ++c) {
-      const record = scratch + RECORD * c, k = shift + <usize>c * sizeof<T>();
-      let rest = inner;
-      while (rest > piece) {
-        addRun<T, R>(record, g + p, dy + p, y + p, x + p, k, piece);
-        spill<T>(record, total + 8 * c, dot + 8 * c);
-        p += <usize>piece * sizeof<T>();
-        rest -= piece;
+      const record = scratch + RECORD * c, at = <usize>c * sizeof<T>();
+      for (let rest = inner, m: usize = 0; rest > 0; rest -= piece) {
+        const n = min(rest, piece);
+        if (is<R, General>()) {
+          addGeneralRun<T>(
+            record, offsetOf(g, p), dy + p, offsetOf(y, p), x + p, offsetOf(mask, m),
+            shift + at, offsetOf(scale, at), offsetOf(offset, at), n,
+          );
+        } else {
+          addRun<T>(record, dy + p, x + p, shift + at, n);
+        }
+        if (last || rest > piece) spill<T>(record, total + 8 * c, dot + 8 * c);
+        p += <usize>n * sizeof<T>();
+        m += <usize>n * sizeof<T>();
       }
-      addRun<T, R>(record, g + p, dy + p, y + p, x + p, k, rest);
-      if (last) spill<T>(record, total + 8 * c, dot + 8 * c);
-      p += <usize>rest * sizeof<T>();
     }
-    g += step; dy += step; y += step; x += step;
+    dy += step; x += step;
+    if (is<R, General>()) {
+      g = offsetOf(g, step);
+      y = offsetOf(y, step);
+      mask = offsetOf(mask, maskStep);
+    }
   }
 }
 
 /** Adds n consecutive values of one channel to its record. */
-function addRun<T, R>(record: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize, n: i32): void {
+function addRun<T>(record: usize, dy: usize, x: usize, shift: usize, n: i32): void {
   const k = v128.load_splat<T>(shift);
   let s0 = v128.load(record), q0 = v128.load(record, 16);
   let s1 = v128.splat<T>(0), q1 = s1;
@@ -82,14 +91,7 @@ function addRun<T, R>(record: usize, g: usize, dy: usize, y: usize, x: usize, sh
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    let u = v128.load(dy), v = v128.load(dy, 16);
-    if (is<R, Rectified>()) {
-      u = rectified<T>(u, v128.load(y));
-      v = rectified<T>(v, v128.load(y, 16));
-      v128.store(g, u);
-      v128.store(g, v, 16);
-      g += 32; y += 32;
-    }
+    const u = v128.load(dy), v = v128.load(dy, 16);
     s0 = v128.add<T>(s0, u);
     s1 = v128.add<T>(s1, v);
     q0 = v128.add<T>(q0, v128.mul<T>(u, v128.sub<T>(v128.load(x), k)));
@@ -97,28 +99,65 @@ function addRun<T, R>(record: usize, g: usize, dy: usize, y: usize, x: usize, sh
     x += 32; dy += 32;
   }
   if (x < end) {
-    let u = v128.load(dy);
-    if (is<R, Rectified>()) {
-      u = rectified<T>(u, v128.load(y));
-      v128.store(g, u);
-      g += 16; y += 16;
-    }
+    const u = v128.load(dy);
     s0 = v128.add<T>(s0, u);
     q0 = v128.add<T>(q0, v128.mul<T>(u, v128.sub<T>(v128.load(x), k)));
     x += 16; dy += 16;
   }
   if (rest) {
-    let u = loadTail<T>(dy, rest);
-    if (is<R, Rectified>()) {
-      u = rectified<T>(u, loadTail<T>(y, rest));
-      storeTail<T>(g, u, rest);
-    }
     // Beyond the tail u is 0, and so is its product with -shift.
+    const u = loadTail<T>(dy, rest);
     s1 = v128.add<T>(s1, u);
     q1 = v128.add<T>(q1, v128.mul<T>(u, v128.sub<T>(loadTail<T>(x, rest), k)));
   }
   v128.store(record, v128.add<T>(s0, s1));
   v128.store(record, v128.add<T>(q0, q1), 16);
+}
+
+/** g of one vector: dy where the mask and the ReLU let it pass. */
+// @ts-ignore: decorator
+@inline function passed<T>(dy: v128, d: v128, a: v128, b: v128, offset: usize): v128 {
+  return offset ? rectified<T>(dy, v128.add<T>(v128.mul<T>(d, a), b)) : dy;
+}
+
+/** The same with a mask, through a ReLU, writing g, or any of these. */
+function addGeneralRun<T>(
+  record: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,
+  shift: usize, scale: usize, offset: usize, n: i32,
+): void {
+  const k = v128.load_splat<T>(shift);
+  const a = v128.load_splat<T>(offset ? scale : shift), b = v128.load_splat<T>(offset ? offset : shift);
+  let s = v128.load(record), q = v128.load(record, 16);
+  const rest = n & (lanes<T>() - 1);
+  const full = <usize>(n - rest) * sizeof<T>();
+  for (let i: usize = 0; i < full; i += 16) {
+    let d = v128.sub<T>(v128.load(x + i), k);
+    let u = passed<T>(v128.load(dy + i), d, a, b, offset);
+    if (y) u = rectified<T>(u, v128.load(y + i));
+    if (mask) {
+      const valid = v128.load(mask + i);
+      u = v128.and(u, valid);
+      d = v128.and(d, valid);
+    }
+    if (g) v128.store(g + i, u);
+    s = v128.add<T>(s, u);
+    q = v128.add<T>(q, v128.mul<T>(u, d));
+  }
+  if (rest) {
+    let d = v128.sub<T>(loadTail<T>(x + full, rest), k);
+    let u = passed<T>(loadTail<T>(dy + full, rest), d, a, b, offset);
+    if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));
+    if (mask) {
+      const valid = loadTail<T>(mask + full, rest);
+      u = v128.and(u, valid);
+      d = v128.and(d, valid);
+    }
+    if (g) storeTail<T>(g + full, u, rest);
+    s = v128.add<T>(s, u);
+    q = v128.add<T>(q, v128.mul<T>(u, d));
+  }
+  v128.store(record, s);
+  v128.store(record, q, 16);
 }
 
 /** Moves the lane sums of a record into f64 and clears them. */
@@ -130,8 +169,8 @@ function spill<T>(record: usize, total: usize, dot: usize): void {
 }
 
 /** The sums of rows of `repeat` columns a channel. */
-function sweepColumns<T, R>(
-  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
+function sweepColumns<T>(
+  total: usize, dot: usize, dy: usize, x: usize, shift: usize,
   outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, scratch: usize,
 ): void {
   const columns = channels * repeat, bytes = <usize>columns * 8, width = padded<T>(columns);
@@ -143,12 +182,10 @@ function sweepColumns<T, R>(
   if (wide) widen<T>(k, shift, channels, repeat, inner);
   if (wide && inner == 1) {
     const rows = outer / repeat, done = <usize>(rows * repeat) * step;
-    sweepRows<T, R>(s, q, g, dy, y, x, k, rows, columns, step * repeat, scratch);
-    sweepRows<T, R>(
-      s, q, g + done, dy + done, y + done, x + done, k, outer - rows * repeat, channels, step, scratch,
-    );
+    sweepRows<T>(s, q, dy, x, k, rows, columns, step * repeat, scratch);
+    sweepRows<T>(s, q, dy + done, x + done, k, outer - rows * repeat, channels, step, scratch);
   } else {
-    sweepRows<T, R>(s, q, g, dy, y, x, k, outer, columns, step, scratch);
+    sweepRows<T>(s, q, dy, x, k, outer, columns, step, scratch);
   }
   if (wide) {
     narrow(total, s, channels, repeat, inner);
@@ -157,15 +194,14 @@ function sweepColumns<T, R>(
 }
 
 /** Adds both sums of every column to the totals. */
-function sweepRows<T, R>(
-  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
-  outer: i32, columns: i32, step: usize, scratch: usize,
+function sweepRows<T>(
+  total: usize, dot: usize, dy: usize, x: usize, shift: usize, outer: i32, columns: i32, step: usize, scratch: usize,
 ): void {
   const full = <usize>(columns / lanes<T>()) * 16;
   const rest = columns & (lanes<T>() - 1);
   const width = padded<T>(columns);
   const s = scratch, q = scratch + width;
-  const byTwo = !is<R, Rectified>() && severalRows(2 * <usize>outer * step, full);
+  const byTwo = severalRows(2 * <usize>outer * step, full);
   const block = byTwo ? 2 * CHAIN : CHAIN;
   for (let o = 0; o < outer; o += block) {
     const rows = min(block, outer - o);
@@ -173,12 +209,12 @@ function sweepRows<T, R>(
     const pairs = byTwo ? rows >> 1 : 0;
     if (pairs) addTwoRows<T>(s, q, dy, x, shift, pairs, full, step);
     const done = <usize>(pairs << 1) * step;
-    addRows<T, R>(s, q, g + done, dy + done, y + done, x + done, shift, rows - (pairs << 1), full, step);
-    if (rest) addRowTails<T, R>(s + full, q + full, g + full, dy + full, y + full, x + full, shift + full, rows, rest, step);
+    addRows<T>(s, q, dy + done, x + done, shift, rows - (pairs << 1), full, step);
+    if (rest) addRowTails<T>(s + full, q + full, dy + full, x + full, shift + full, rows, rest, step);
     spillRow<T>(total, s, full, rest);
     spillRow<T>(dot, q, full, rest);
     const bytes = <usize>rows * step;
-    g += bytes; dy += bytes; y += bytes; x += bytes;
+    dy += bytes; x += bytes;
   }
 }
 
@@ -218,22 +254,15 @@ function addTwoRows<T>(
 }
 
 /** One row at a time. */
-function addRows<T, R>(
-  s: usize, q: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize, rows: i32, full: usize, step: usize,
+function addRows<T>(
+  s: usize, q: usize, dy: usize, x: usize, shift: usize, rows: i32, full: usize, step: usize,
 ): void {
   for (; rows > 0; --rows) {
-    let xp = x, dp = dy, yp = y, gp = g, sp = s, qp = q, kp = shift;
+    let xp = x, dp = dy, sp = s, qp = q, kp = shift;
     const end = x + full;
     const pairs = end - 16;
     while (xp < pairs) {
-      let u = v128.load(dp), v = v128.load(dp, 16);
-      if (is<R, Rectified>()) {
-        u = rectified<T>(u, v128.load(yp));
-        v = rectified<T>(v, v128.load(yp, 16));
-        v128.store(gp, u);
-        v128.store(gp, v, 16);
-        gp += 32; yp += 32;
-      }
+      const u = v128.load(dp), v = v128.load(dp, 16);
       const a = v128.mul<T>(u, v128.sub<T>(v128.load(xp), v128.load(kp)));
       const b = v128.mul<T>(v, v128.sub<T>(v128.load(xp, 16), v128.load(kp, 16)));
       v128.store(sp, v128.add<T>(v128.load(sp), u));
@@ -243,32 +272,23 @@ function addRows<T, R>(
       xp += 32; dp += 32; sp += 32; qp += 32; kp += 32;
     }
     if (xp < end) {
-      let u = v128.load(dp);
-      if (is<R, Rectified>()) {
-        u = rectified<T>(u, v128.load(yp));
-        v128.store(gp, u);
-      }
+      const u = v128.load(dp);
       v128.store(sp, v128.add<T>(v128.load(sp), u));
       v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(u, v128.sub<T>(v128.load(xp), v128.load(kp)))));
     }
-    g += step; dy += step; y += step; x += step;
+    dy += step; x += step;
   }
 }
 
 /** The columns that do not fill a vector, down all rows of a block. */
-function addRowTails<T, R>(
-  s: usize, q: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize, rows: i32, rest: i32, step: usize,
+function addRowTails<T>(
+  s: usize, q: usize, dy: usize, x: usize, shift: usize, rows: i32, rest: i32, step: usize,
 ): void {
   const k = loadTail<T>(shift, rest);
   let total = v128.splat<T>(0), dot = total;
   let totalOfFour = total, dotOfFour = total;
   for (let r = 1; r <= rows; ++r) {
-    let u = loadTail<T>(dy, rest);
-    if (is<R, Rectified>()) {
-      u = rectified<T>(u, loadTail<T>(y, rest));
-      storeTail<T>(g, u, rest);
-      g += step; y += step;
-    }
+    const u = loadTail<T>(dy, rest);
     totalOfFour = v128.add<T>(totalOfFour, u);
     dotOfFour = v128.add<T>(dotOfFour, v128.mul<T>(u, v128.sub<T>(loadTail<T>(x, rest), k)));
     if ((r & 3) == 0 || r == rows) {
@@ -280,6 +300,62 @@ function addRowTails<T, R>(
   }
   v128.store(s, total);
   v128.store(q, dot);
+}
+
+/** Rows with a mask, through a ReLU, writing g, or any of these. */
+function generalRows<T>(
+  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,
+  shift: usize, scale: usize, offset: usize,
+  outer: i32, channels: i32, step: usize, maskStep: usize, scratch: usize,
+): void {
+  const full = <usize>(channels / lanes<T>()) * 16;
+  const rest = channels & (lanes<T>() - 1);
+  const width = padded<T>(channels);
+  const s = scratch, q = scratch + width;
+  memory.fill(total, 0, <usize>channels * 8);
+  memory.fill(dot, 0, <usize>channels * 8);
+  for (let o = 0; o < outer; o += CHAIN) {
+    const rows = min(CHAIN, outer - o);
+    memory.fill(s, 0, 2 * width);
+    for (let r = 0; r < rows; ++r) {
+      addGeneralRow<T>(s, q, g, dy, y, x, mask, shift, scale, offset, full, rest);
+      dy += step; x += step;
+      g = offsetOf(g, step);
+      y = offsetOf(y, step);
+      mask = offsetOf(mask, maskStep);
+    }
+    spillRow<T>(total, s, full, rest);
+    spillRow<T>(dot, q, full, rest);
+  }
+}
+
+function addGeneralRow<T>(
+  s: usize, q: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,
+  shift: usize, scale: usize, offset: usize, full: usize, rest: i32,
+): void {
+  const valid = mask ? v128.load_splat<T>(mask) : v128.splat<i32>(-1);
+  for (let i: usize = 0; i < full; i += 16) {
+    let d = v128.sub<T>(v128.load(x + i), v128.load(shift + i));
+    let u = v128.load(dy + i);
+    if (offset) u = passed<T>(u, d, v128.load(scale + i), v128.load(offset + i), offset);
+    if (y) u = rectified<T>(u, v128.load(y + i));
+    u = v128.and(u, valid);
+    d = v128.and(d, valid);
+    if (g) v128.store(g + i, u);
+    v128.store(s + i, v128.add<T>(v128.load(s + i), u));
+    v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
+  }
+  if (rest) {
+    let d = v128.sub<T>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest));
+    let u = loadTail<T>(dy + full, rest);
+    if (offset) u = passed<T>(u, d, loadTail<T>(scale + full, rest), loadTail<T>(offset + full, rest), offset);
+    if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));
+    u = v128.and(u, valid);
+    d = v128.and(d, valid);
+    if (g) storeTail<T>(g + full, u, rest);
+    v128.store(s + full, v128.add<T>(v128.load(s + full), u));
+    v128.store(q + full, v128.add<T>(v128.load(q + full), v128.mul<T>(u, d)));
+  }
 }
 
 /** Adds a row of T to a row of f64. */

@@ -105,7 +105,7 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
   it('finds mean and m2 of each channel', () => {
     const bench = new Bench(engine, dtype);
     const x = data(1, 3), mean = bench.put(new Float64Array(channels), 'float64'), m2 = bench.put(new Float64Array(channels), 'float64');
-    kernels.moments(mean, m2, bench.put(x), outer, channels, inner, pitch, bench.scratch(channels, inner));
+    kernels.moments(mean, m2, bench.put(x), 0, outer * inner, outer, channels, inner, pitch, 0, bench.scratch(channels, inner));
     const means = bench.get(mean, channels, 'float64'), m2s = bench.get(m2, channels, 'float64');
     byChannel(geometry, x).forEach((values, c) => {
       const center = sum(values) / values.length, squares = sum(values.map((value) => (value - center) ** 2));
@@ -125,8 +125,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
     const x = data(2, 1), z = data(3), shift = perChannel(4, 1), scale = perChannel(5), offset = perChannel(6);
     const xAt = bench.put(x), before = inPlace ? x : data(7), yAt = inPlace ? xAt : bench.put(before);
     kernels.affine(
-      yAt, xAt, residual ? bench.put(z) : 0, bench.put(shift), bench.put(scale), bench.put(offset), relu ? 0 : -Infinity,
-      outer, channels, inner, pitch, bench.scratch(channels, inner),
+      yAt, xAt, residual ? bench.put(z) : 0, 0, bench.put(shift), bench.put(scale), bench.put(offset), relu ? 0 : -Infinity,
+      outer, channels, inner, pitch, 0, bench.scratch(channels, inner),
     );
     expectElements(geometry, bench.get(yAt, length), before, (c, i) => {
       const y = (x[i]! - shift[c]!) * scale[c]! + offset[c]! + (residual ? z[i]! : 0);
@@ -142,8 +142,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
     const total = bench.put(new Float64Array(channels), 'float64'), dot = bench.put(new Float64Array(channels), 'float64');
     const dyAt = bench.put(dy), before = data(12), gAt = rectified ? bench.put(before) : 0;
     kernels.reduce(
-      total, dot, gAt, dyAt, rectified ? bench.put(y) : 0, bench.put(x), bench.put(shift),
-      outer, channels, inner, pitch, bench.scratch(channels, inner),
+      total, dot, gAt, dyAt, rectified ? bench.put(y) : 0, bench.put(x), 0, bench.put(shift), 0, 0,
+      outer, channels, inner, pitch, 0, bench.scratch(channels, inner),
     );
     const totals = bench.get(total, channels, 'float64'), dots = bench.get(dot, channels, 'float64');
     const gs = byChannel(geometry, g), xs = byChannel(geometry, x);
@@ -161,8 +161,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
     const g = data(13), x = data(14, 1), shift = perChannel(15, 1), p = perChannel(16), q = perChannel(17), r = perChannel(18);
     const gAt = bench.put(g), before = inPlace ? g : data(19), dxAt = inPlace ? gAt : bench.put(before);
     kernels.gradient(
-      dxAt, gAt, bench.put(x), bench.put(shift), bench.put(p), bench.put(q), bench.put(r),
-      outer, channels, inner, pitch, bench.scratch(channels, inner),
+      dxAt, gAt, bench.put(x), 0, bench.put(shift), bench.put(p), bench.put(q), bench.put(r), 0,
+      outer, channels, inner, pitch, 0, bench.scratch(channels, inner),
     );
     expectElements(
       geometry, bench.get(dxAt, length), before, (c, i) => g[i]! * p[c]! + ((x[i]! - shift[c]!) * q[c]! + r[c]!), bound,
@@ -179,7 +179,7 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
     x[2 * inner] = Number.NaN;
     const mean = bench.put(new Float64Array(5), 'float64'), m2 = bench.put(new Float64Array(5), 'float64');
     const kernels = (RUNTIMES[kind] as Engine).kernels[dtype];
-    kernels.moments(mean, m2, bench.put(x), outer, 5, inner, geometry.pitch, bench.scratch(5, inner));
+    kernels.moments(mean, m2, bench.put(x), 0, outer * inner, outer, 5, inner, geometry.pitch, 0, bench.scratch(5, inner));
     expect(Array.from(bench.get(mean, 5, 'float64'), Number.isNaN)).toEqual([false, false, true, false, false]);
     expect(Array.from(bench.get(m2, 5, 'float64'), Number.isNaN)).toEqual([false, false, true, false, false]);
     bench.finish();
@@ -189,11 +189,11 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
     const bench = new Bench(RUNTIMES[kind] as Engine, dtype);
     const kernels = (RUNTIMES[kind] as Engine).kernels[dtype];
     const x = bench.put(arrayOf(dtype, [Number.NaN, -1, 0, 1, 2, Number.NaN, -2])), one = bench.put([1]), zero = bench.put([0]);
-    kernels.affine(x, x, 0, zero, one, zero, 0, 1, 1, 7, 7, bench.scratch(1, 7));
+    kernels.affine(x, x, 0, 0, zero, one, zero, 0, 1, 1, 7, 7, 0, bench.scratch(1, 7));
     expect(Array.from(bench.get(x, 7))).toEqual([Number.NaN, 0, 0, 1, 2, Number.NaN, 0]);
     const g = bench.put(new Float64Array(7)), sums = bench.put([0, 0], 'float64');
     const dy = bench.put([1, 2, 3, 4, 5, 6, 7]);
-    kernels.reduce(sums, sums + 8, g, dy, x, x, zero, 1, 1, 7, 7, bench.scratch(1, 7));
+    kernels.reduce(sums, sums + 8, g, dy, x, x, 0, zero, 0, 0, 1, 1, 7, 7, 0, bench.scratch(1, 7));
     expect(Array.from(bench.get(g, 7))).toEqual([1, 0, 0, 4, 5, 6, 0]);
     bench.finish();
   });
