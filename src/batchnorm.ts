@@ -1,6 +1,6 @@
 import type { BackwardOptions, ForwardOptions, Gradients, Snapshot } from './calls.js';
 import { Context, type ForwardContext } from './context.js';
-import { type ChannelNumbers, type ChannelRange, FIELDS, parameterGradients, renormalise } from './formulas.js';
+import { type ChannelNumbers, type ChannelRange, FIELDS, normalise, parameterGradients, renormalise } from './formulas.js';
 import type { DType, Floats } from './kernels.js';
 import { checkMask, countValid } from './mask.js';
 import { type BatchNormOptions, checkRenorm, type RenormLimits, type Settings, settingsOf } from './options.js';
@@ -223,12 +223,21 @@ export class BatchNorm {
         passes.forward({ ...pass, measured });
       });
       releaseOnThrow(out ? [] : [y], run);
-    } else if (geometry.outer * geometry.inner > 0) {
+    } else {
+      if (statistics !== null) this.#takeWhole(context, statistics);
       floatsIn(y).fill(0);
     }
     const counts = updateStats && this.#training && !this.#frozen && mode === 'batch' && count > 0;
     this.#commit(context, counts && !(onNonFinite === 'skip' && !areFinite(numbers)));
     return y;
+  }
+
+  /** What a part without values leaves for its backward: its batch has values all the same. */
+  #takeWhole(context: Context, statistics: Moments): void {
+    const { numbers, saved } = context, all = { channelStart: 0, channels: this.channels };
+    takeMoments(numbers, statistics);
+    normalise(numbers, this.weight, this.bias, this.eps, all);
+    if (saved.renorm !== null) this.#renormaliser(context)(all);
   }
 
   /** Which statistics normalise, Alg. 1 or Alg. 2. @throws {RangeError} where the batch allows none. */
@@ -310,14 +319,12 @@ export class BatchNorm {
         made.push(dresidual);
       }
       this.#runBackward(engine, context, dy, dx, dresidual, (pass) => {
-        if (sums === null) {
-          passes.backward(pass, { dweight, dbias });
-        } else {
-          const all = { channelStart: 0, channels: this.channels };
-          parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
-          passes.differentiate(pass, sums);
-        }
+        if (sums === null) passes.backward(pass, { dweight, dbias });
+        else passes.differentiate(pass, sums);
       });
+      if (sums === null) return;
+      const all = { channelStart: 0, channels: this.channels };
+      parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
     });
     return { dx, dweight, dbias, dresidual };
   }
