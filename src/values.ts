@@ -55,6 +55,13 @@ function checkSameKind(name: string, value: unknown, otherName: string, other: V
   }
 }
 
+/** Whether writing one writes the other; arrays that overlap otherwise have been refused. */
+export function isSame(a: Values, b: Values): boolean {
+  if (a === b) return true;
+  if (a instanceof MemoryTensor || b instanceof MemoryTensor) return false;
+  return a.buffer === b.buffer && a.byteOffset === b.byteOffset;
+}
+
 /** The numbers themselves. */
 export function floatsIn(values: Values): Floats {
   return values instanceof MemoryTensor ? values.data : values;
