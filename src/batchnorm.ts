@@ -200,7 +200,7 @@ export class BatchNorm {
       shape: x instanceof MemoryTensor ? shape : [...shape],
       x: isSame(x, y) ? null : x,
       y: relu && residual !== undefined ? y : null,
-      mask: mask === null ? null : mask.slice(),
+      mask: mask === null ? null : new Uint8Array(mask),
       residual: residual !== undefined,
       renorm: corrected ? { r: new Float64Array(this.channels), d: new Float64Array(this.channels) } : null,
     });
