@@ -206,7 +206,8 @@ export class BatchNorm {
     });
     if (values > 0) {
       const tensors = residual === undefined ? [x, y] : [x, y, residual];
-      const run = () => this.#runnerOf(engine).run(geometry, tensors, [0, 0, 1], mask, ([x, y, z], surroundings) => {
+      const places = residual === undefined ? [0, 0] : [0, 0, 1];
+      const run = () => this.#runnerOf(engine).run(geometry, tensors, places, mask, ([x, y, z], surroundings) => {
         if (mode === 'running') takeRunning(numbers, this.runningMean!, this.runningVar!);
         if (statistics !== null) takeMoments(numbers, statistics);
         const { weight, bias, eps } = this;
