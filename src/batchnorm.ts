@@ -1,6 +1,6 @@
 import type { BackwardOptions, ForwardOptions, Gradients, Snapshot } from './calls.js';
 import { Context, type ForwardContext } from './context.js';
-import { type ChannelNumbers, type ChannelRange, FIELDS, parameterGradients, renormalise } from './formulas.js';
+import { type ChannelNumbers, type ChannelRange, FIELDS, normalise, parameterGradients, renormalise } from './formulas.js';
 import type { DType, Floats } from './kernels.js';
 import { checkMask, countValid } from './mask.js';
 import { type BatchNormOptions, checkRenorm, type RenormLimits, type Settings, settingsOf } from './options.js';
@@ -13,7 +13,7 @@ import {
   areFinite, checkMoments, checkSums, type GradientSums, type Moments, takeMoments, takeRunning, updateRunning,
 } from './statistics.js';
 import {
-  checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, type Values, valuesLike,
+  checkInput, checkOutput, checkValues, floatsIn, floatsOf, isSame, releaseOnThrow, type Values, valuesLike,
 } from './values.js';
 
 /**
@@ -198,15 +198,16 @@ export class BatchNorm {
     const context = new Context(numbers, {
       owner: this, mode, count, relu,
       shape: x instanceof MemoryTensor ? shape : [...shape],
-      x: x === y ? null : x,
+      x: isSame(x, y) ? null : x,
       y: relu && residual !== undefined ? y : null,
-      mask: mask === null ? null : mask.slice(),
+      mask: mask === null ? null : new Uint8Array(mask),
       residual: residual !== undefined,
       renorm: corrected ? { r: new Float64Array(this.channels), d: new Float64Array(this.channels) } : null,
     });
     if (values > 0) {
       const tensors = residual === undefined ? [x, y] : [x, y, residual];
-      const run = () => this.#runnerOf(engine).run(geometry, tensors, [0, 0, 1], mask, ([x, y, z], surroundings) => {
+      const places = residual === undefined ? [0, 0] : [0, 0, 1];
+      const run = () => this.#runnerOf(engine).run(geometry, tensors, places, mask, ([x, y, z], surroundings) => {
         if (mode === 'running') takeRunning(numbers, this.runningMean!, this.runningVar!);
         if (statistics !== null) takeMoments(numbers, statistics);
         const { weight, bias, eps } = this;
@@ -223,12 +224,21 @@ export class BatchNorm {
         passes.forward({ ...pass, measured });
       });
       releaseOnThrow(out ? [] : [y], run);
-    } else if (geometry.outer * geometry.inner > 0) {
+    } else {
+      if (statistics !== null) this.#takeWhole(context, statistics);
       floatsIn(y).fill(0);
     }
     const counts = updateStats && this.#training && !this.#frozen && mode === 'batch' && count > 0;
     this.#commit(context, counts && !(onNonFinite === 'skip' && !areFinite(numbers)));
     return y;
+  }
+
+  /** What a part without values leaves for its backward: its batch has values all the same. */
+  #takeWhole(context: Context, statistics: Moments): void {
+    const { numbers, saved } = context, all = { channelStart: 0, channels: this.channels };
+    takeMoments(numbers, statistics);
+    normalise(numbers, this.weight, this.bias, this.eps, all);
+    if (saved.renorm !== null) this.#renormaliser(context)(all);
   }
 
   /** Which statistics normalise, Alg. 1 or Alg. 2. @throws {RangeError} where the batch allows none. */
@@ -310,14 +320,12 @@ export class BatchNorm {
         made.push(dresidual);
       }
       this.#runBackward(engine, context, dy, dx, dresidual, (pass) => {
-        if (sums === null) {
-          passes.backward(pass, { dweight, dbias });
-        } else {
-          const all = { channelStart: 0, channels: this.channels };
-          parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
-          passes.differentiate(pass, sums);
-        }
+        if (sums === null) passes.backward(pass, { dweight, dbias });
+        else passes.differentiate(pass, sums);
       });
+      if (sums === null) return;
+      const all = { channelStart: 0, channels: this.channels };
+      parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
     });
     return { dx, dweight, dbias, dresidual };
   }
@@ -334,7 +342,7 @@ export class BatchNorm {
     checkOutput(out, 'dy', dy, this.dtype, shape, engine);
     for (const [name, kept] of [['x', saved.x], ['y', saved.y]] as const) {
       if (kept === null) continue;
-      if (out === kept) throw new RangeError(`"out" expected to be apart from ${name}, which its context still holds, got ${name}`);
+      if (isSame(out as Values, kept)) throw new RangeError(`"out" expected to be apart from ${name}, which its context still holds, got ${name}`);
       if (!(kept instanceof MemoryTensor)) checkOverlap('out', out as Floats, name, kept);
     }
   }

@@ -27,10 +27,14 @@ export function countValid(mask: Uint8Array, start = 0, end = mask.length): numb
  * The mask of padded sequences: the first lengths[n] of `positions` count in sample n.
  *
  * @returns [N, positions]
- * @throws {TypeError} lengths that are no numbers. @throws {RangeError} a length that is no integer from 0 to positions.
+ * @throws {TypeError} lengths or positions that are no numbers. @throws {RangeError} a length that is no integer from 0 to positions.
  */
 export function maskFromLengths(lengths: ArrayLike<number>, positions: number): Uint8Array {
+  if (typeof lengths !== 'object' || typeof lengths?.length !== 'number') {
+    throw new TypeError(`"lengths" expected an array of numbers, got ${describe(lengths)}`);
+  }
   checkNumbers('lengths', lengths);
+  if (typeof positions !== 'number') throw new TypeError(`"positions" expected a number, got ${describe(positions)}`);
   if (!Number.isSafeInteger(positions) || positions < 0) {
     throw new RangeError(`"positions" expected a non-negative integer, got ${describe(positions)}`);
   }

@@ -55,6 +55,13 @@ function checkSameKind(name: string, value: unknown, otherName: string, other: V
   }
 }
 
+/** Whether writing one writes the other; arrays that overlap otherwise have been refused. */
+export function isSame(a: Values, b: Values): boolean {
+  if (a === b) return true;
+  if (a instanceof MemoryTensor || b instanceof MemoryTensor) return false;
+  return a.buffer === b.buffer && a.byteOffset === b.byteOffset;
+}
+
 /** The numbers themselves. */
 export function floatsIn(values: Values): Floats {
   return values instanceof MemoryTensor ? values.data : values;
@@ -113,11 +120,11 @@ function throughStage(
   const count = Math.max(...places) + 1;
   const limit = Math.min(geometry.outer * geometry.pitch, Math.floor(STAGE_BYTES / count / BYTES[dtype]));
   const bytes = Math.ceil((limit * BYTES[dtype]) / ALIGNMENT) * ALIGNMENT + STAGE_MARGIN;
-  const pointers = arrays.map((array) => pointerOf(engine, array));
+  const pointers = arrays.map((array) => pointerOf(engine, array)), lengths = arrays.map((array) => array.length);
   const stage = engine.allocate(bytes * count);
   const operands = arrays.map((array, i) => {
     // Making the stage may have grown memory, and with that a view of memory is lost: it is made anew from its address.
-    const pointer = pointers[i] ?? null, { length } = array;
+    const pointer = pointers[i] ?? null, length = lengths[i]!;
     const source = pointer === null ? () => array : () => engine.floats(dtype, pointer, length);
     return staged(engine, dtype, source, geometry, stage + places[i]! * bytes);
   });
