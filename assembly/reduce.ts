@@ -1,4 +1,4 @@
-import { General, is, offsetOf, Plain } from './tags';
+import { General, is, offsetOf, Plain, Rectified } from './tags';
 import { addTailTo, addTo, lanes, loadTail, rectified, storeTail, sum } from './vec';
 import { severalRows } from './walk';
 import { narrow, padded, repeatOf, widen } from './wide';
@@ -24,18 +24,37 @@ export function reduce<T>(
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
   const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * sizeof<T>();
-  const general = g | y | mask | offset;
-  const repeat = general ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
-  if (repeat > 0) {
-    if (!general) sweepColumns<T>(total, dot, dy, x, shift, outer, channels, inner, repeat, step, scratch);
-    else generalRows<T>(total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, step, maskStep, scratch);
-  } else if (general) {
-    sweepPlanes<T, General>(
-      total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, inner, step, maskStep, scratch,
-    );
+  const repeat = mask | g | y | offset ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
+  if (g | y | mask) {
+    if (repeat) {
+      generalRows<T>(total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, step, maskStep, scratch);
+    } else {
+      sweepPlanes<T, General>(
+        total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, inner, step, maskStep, scratch,
+      );
+    }
+  } else if (offset) {
+    walk<T, Rectified>(total, dot, dy, x, shift, scale, offset, outer, channels, inner, repeat, step, scratch);
   } else {
-    sweepPlanes<T, Plain>(total, dot, 0, dy, 0, x, 0, shift, 0, 0, outer, channels, inner, step, 0, scratch);
+    walk<T, Plain>(total, dot, dy, x, shift, shift, shift, outer, channels, inner, repeat, step, scratch);
   }
+}
+
+function walk<T, R>(
+  total: usize, dot: usize, dy: usize, x: usize, shift: usize, scale: usize, offset: usize,
+  outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, scratch: usize,
+): void {
+  if (repeat) {
+    sweepColumns<T, R>(total, dot, dy, x, shift, scale, offset, outer, channels, inner, repeat, step, scratch);
+  } else {
+    sweepPlanes<T, R>(total, dot, 0, dy, 0, x, 0, shift, scale, offset, outer, channels, inner, step, 0, scratch);
+  }
+}
+
+/** dy where the ReLU let y pass; d is x - shift. */
+// @ts-ignore: decorator
+@inline function passing<T, R>(dy: v128, d: v128, a: v128, b: v128): v128 {
+  return is<R, Rectified>() ? rectified<T>(dy, v128.add<T>(v128.mul<T>(d, a), b)) : dy;
 }
 
 const CHAIN = 60;
@@ -66,7 +85,7 @@ function sweepPlanes<T, R>(
             shift + at, offsetOf(scale, at), offsetOf(offset, at), n,
           );
         } else {
-          addRun<T>(record, dy + p, x + p, shift + at, n);
+          addRun<T, R>(record, dy + p, x + p, shift + at, scale + at, offset + at, n);
         }
         if (last || rest > piece) spill<T>(record, total + 8 * c, dot + 8 * c);
         p += <usize>n * sizeof<T>();
@@ -83,32 +102,36 @@ function sweepPlanes<T, R>(
 }
 
 /** Adds n consecutive values of one channel to its record. */
-function addRun<T>(record: usize, dy: usize, x: usize, shift: usize, n: i32): void {
+function addRun<T, R>(record: usize, dy: usize, x: usize, shift: usize, scale: usize, offset: usize, n: i32): void {
   const k = v128.load_splat<T>(shift);
+  const a = is<R, Rectified>() ? v128.load_splat<T>(scale) : k, b = is<R, Rectified>() ? v128.load_splat<T>(offset) : k;
   let s0 = v128.load(record), q0 = v128.load(record, 16);
   let s1 = v128.splat<T>(0), q1 = s1;
   const rest = n & (lanes<T>() - 1);
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const u = v128.load(dy), v = v128.load(dy, 16);
+    const d = v128.sub<T>(v128.load(x), k), e = v128.sub<T>(v128.load(x, 16), k);
+    const u = passing<T, R>(v128.load(dy), d, a, b), v = passing<T, R>(v128.load(dy, 16), e, a, b);
     s0 = v128.add<T>(s0, u);
     s1 = v128.add<T>(s1, v);
-    q0 = v128.add<T>(q0, v128.mul<T>(u, v128.sub<T>(v128.load(x), k)));
-    q1 = v128.add<T>(q1, v128.mul<T>(v, v128.sub<T>(v128.load(x, 16), k)));
+    q0 = v128.add<T>(q0, v128.mul<T>(u, d));
+    q1 = v128.add<T>(q1, v128.mul<T>(v, e));
     x += 32; dy += 32;
   }
   if (x < end) {
-    const u = v128.load(dy);
+    const d = v128.sub<T>(v128.load(x), k);
+    const u = passing<T, R>(v128.load(dy), d, a, b);
     s0 = v128.add<T>(s0, u);
-    q0 = v128.add<T>(q0, v128.mul<T>(u, v128.sub<T>(v128.load(x), k)));
-    x += 16; dy += 16;
+    q0 = v128.add<T>(q0, v128.mul<T>(u, d));
+    dy += 16;
   }
   if (rest) {
     // Beyond the tail u is 0, and so is its product with -shift.
-    const u = loadTail<T>(dy, rest);
+    const d = v128.sub<T>(loadTail<T>(end, rest), k);
+    const u = passing<T, R>(loadTail<T>(dy, rest), d, a, b);
     s1 = v128.add<T>(s1, u);
-    q1 = v128.add<T>(q1, v128.mul<T>(u, v128.sub<T>(loadTail<T>(x, rest), k)));
+    q1 = v128.add<T>(q1, v128.mul<T>(u, d));
   }
   v128.store(record, v128.add<T>(s0, s1));
   v128.store(record, v128.add<T>(q0, q1), 16);
@@ -169,8 +192,8 @@ function spill<T>(record: usize, total: usize, dot: usize): void {
 }
 
 /** The sums of rows of `repeat` columns a channel. */
-function sweepColumns<T>(
-  total: usize, dot: usize, dy: usize, x: usize, shift: usize,
+function sweepColumns<T, R>(
+  total: usize, dot: usize, dy: usize, x: usize, shift: usize, scale: usize, offset: usize,
   outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, scratch: usize,
 ): void {
   const columns = channels * repeat, bytes = <usize>columns * 8, width = padded<T>(columns);
@@ -182,10 +205,10 @@ function sweepColumns<T>(
   if (wide) widen<T>(k, shift, channels, repeat, inner);
   if (wide && inner == 1) {
     const rows = outer / repeat, done = <usize>(rows * repeat) * step;
-    sweepRows<T>(s, q, dy, x, k, rows, columns, step * repeat, scratch);
-    sweepRows<T>(s, q, dy + done, x + done, k, outer - rows * repeat, channels, step, scratch);
+    sweepRows<T, R>(s, q, dy, x, k, scale, offset, rows, columns, step * repeat, scratch);
+    sweepRows<T, R>(s, q, dy + done, x + done, k, scale, offset, outer - rows * repeat, channels, step, scratch);
   } else {
-    sweepRows<T>(s, q, dy, x, k, outer, columns, step, scratch);
+    sweepRows<T, R>(s, q, dy, x, k, scale, offset, outer, columns, step, scratch);
   }
   if (wide) {
     narrow(total, s, channels, repeat, inner);
@@ -194,8 +217,9 @@ function sweepColumns<T>(
 }
 
 /** Adds both sums of every column to the totals. */
-function sweepRows<T>(
-  total: usize, dot: usize, dy: usize, x: usize, shift: usize, outer: i32, columns: i32, step: usize, scratch: usize,
+function sweepRows<T, R>(
+  total: usize, dot: usize, dy: usize, x: usize, shift: usize, scale: usize, offset: usize,
+  outer: i32, columns: i32, step: usize, scratch: usize,
 ): void {
   const full = <usize>(columns / lanes<T>()) * 16;
   const rest = columns & (lanes<T>() - 1);
@@ -207,10 +231,14 @@ function sweepRows<T>(
     const rows = min(block, outer - o);
     memory.fill(s, 0, 2 * width);
     const pairs = byTwo ? rows >> 1 : 0;
-    if (pairs) addTwoRows<T>(s, q, dy, x, shift, pairs, full, step);
+    if (pairs) addTwoRows<T, R>(s, q, dy, x, shift, scale, offset, pairs, full, step);
     const done = <usize>(pairs << 1) * step;
-    addRows<T>(s, q, dy + done, x + done, shift, rows - (pairs << 1), full, step);
-    if (rest) addRowTails<T>(s + full, q + full, dy + full, x + full, shift + full, rows, rest, step);
+    addRows<T, R>(s, q, dy + done, x + done, shift, scale, offset, rows - (pairs << 1), full, step);
+    if (rest) {
+      addRowTails<T, R>(
+        s + full, q + full, dy + full, x + full, shift + full, scale + full, offset + full, rows, rest, step,
+      );
+    }
     spillRow<T>(total, s, full, rest);
     spillRow<T>(dot, q, full, rest);
     const bytes = <usize>rows * step;
@@ -219,34 +247,24 @@ function sweepRows<T>(
 }
 
 /** Two rows at a time: half the accumulator traffic. Four would fill the ways of an L1 set where rows are 4 KiB apart. */
-function addTwoRows<T>(
-  s: usize, q: usize, dy: usize, x: usize, shift: usize, pairs: i32, full: usize, step: usize,
+function addTwoRows<T, R>(
+  s: usize, q: usize, dy: usize, x: usize, shift: usize, scale: usize, offset: usize,
+  pairs: i32, full: usize, step: usize,
 ): void {
   for (; pairs > 0; --pairs) {
     let x0 = x, x1 = x + step, g0 = dy, g1 = dy + step;
-    let sp = s, qp = q, kp = shift;
+    let sp = s, qp = q, kp = shift, ap = scale, bp = offset;
     const end = x + full;
-    const whole = end - 16;
-    while (x0 < whole) {
-      const k = v128.load(kp), l = v128.load(kp, 16);
-      const u0 = v128.load(g0), u1 = v128.load(g1), v0 = v128.load(g0, 16), v1 = v128.load(g1, 16);
-      const d0 = v128.mul<T>(u0, v128.sub<T>(v128.load(x0), k));
-      const d1 = v128.mul<T>(u1, v128.sub<T>(v128.load(x1), k));
-      const e0 = v128.mul<T>(v0, v128.sub<T>(v128.load(x0, 16), l));
-      const e1 = v128.mul<T>(v1, v128.sub<T>(v128.load(x1, 16), l));
+    while (x0 < end) {
+      const k = v128.load(kp);
+      const a = is<R, Rectified>() ? v128.load(ap) : k, b = is<R, Rectified>() ? v128.load(bp) : k;
+      const d0 = v128.sub<T>(v128.load(x0), k), d1 = v128.sub<T>(v128.load(x1), k);
+      const u0 = passing<T, R>(v128.load(g0), d0, a, b), u1 = passing<T, R>(v128.load(g1), d1, a, b);
       v128.store(sp, v128.add<T>(v128.load(sp), v128.add<T>(u0, u1)));
-      v128.store(sp, v128.add<T>(v128.load(sp, 16), v128.add<T>(v0, v1)), 16);
-      v128.store(qp, v128.add<T>(v128.load(qp), v128.add<T>(d0, d1)));
-      v128.store(qp, v128.add<T>(v128.load(qp, 16), v128.add<T>(e0, e1)), 16);
-      x0 += 32; x1 += 32; g0 += 32; g1 += 32;
-      sp += 32; qp += 32; kp += 32;
-    }
-    if (x0 < end) {
-      const k = v128.load(kp), u0 = v128.load(g0), u1 = v128.load(g1);
-      const d0 = v128.mul<T>(u0, v128.sub<T>(v128.load(x0), k));
-      const d1 = v128.mul<T>(u1, v128.sub<T>(v128.load(x1), k));
-      v128.store(sp, v128.add<T>(v128.load(sp), v128.add<T>(u0, u1)));
-      v128.store(qp, v128.add<T>(v128.load(qp), v128.add<T>(d0, d1)));
+      v128.store(qp, v128.add<T>(v128.load(qp), v128.add<T>(v128.mul<T>(u0, d0), v128.mul<T>(u1, d1))));
+      x0 += 16; x1 += 16; g0 += 16; g1 += 16;
+      sp += 16; qp += 16; kp += 16;
+      if (is<R, Rectified>()) { ap += 16; bp += 16; }
     }
     x += 2 * step;
     dy += 2 * step;
@@ -254,43 +272,56 @@ function addTwoRows<T>(
 }
 
 /** One row at a time. */
-function addRows<T>(
-  s: usize, q: usize, dy: usize, x: usize, shift: usize, rows: i32, full: usize, step: usize,
+function addRows<T, R>(
+  s: usize, q: usize, dy: usize, x: usize, shift: usize, scale: usize, offset: usize,
+  rows: i32, full: usize, step: usize,
 ): void {
   for (; rows > 0; --rows) {
-    let xp = x, dp = dy, sp = s, qp = q, kp = shift;
+    let xp = x, dp = dy, sp = s, qp = q, kp = shift, ap = scale, bp = offset;
     const end = x + full;
     const pairs = end - 16;
     while (xp < pairs) {
-      const u = v128.load(dp), v = v128.load(dp, 16);
-      const a = v128.mul<T>(u, v128.sub<T>(v128.load(xp), v128.load(kp)));
-      const b = v128.mul<T>(v, v128.sub<T>(v128.load(xp, 16), v128.load(kp, 16)));
+      const k = v128.load(kp), l = v128.load(kp, 16);
+      const d = v128.sub<T>(v128.load(xp), k), e = v128.sub<T>(v128.load(xp, 16), l);
+      const u = passing<T, R>(
+        v128.load(dp), d, is<R, Rectified>() ? v128.load(ap) : k, is<R, Rectified>() ? v128.load(bp) : k,
+      );
+      const v = passing<T, R>(
+        v128.load(dp, 16), e, is<R, Rectified>() ? v128.load(ap, 16) : k, is<R, Rectified>() ? v128.load(bp, 16) : k,
+      );
       v128.store(sp, v128.add<T>(v128.load(sp), u));
       v128.store(sp, v128.add<T>(v128.load(sp, 16), v), 16);
-      v128.store(qp, v128.add<T>(v128.load(qp), a));
-      v128.store(qp, v128.add<T>(v128.load(qp, 16), b), 16);
+      v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(u, d)));
+      v128.store(qp, v128.add<T>(v128.load(qp, 16), v128.mul<T>(v, e)), 16);
       xp += 32; dp += 32; sp += 32; qp += 32; kp += 32;
+      if (is<R, Rectified>()) { ap += 32; bp += 32; }
     }
     if (xp < end) {
-      const u = v128.load(dp);
+      const k = v128.load(kp), d = v128.sub<T>(v128.load(xp), k);
+      const u = passing<T, R>(
+        v128.load(dp), d, is<R, Rectified>() ? v128.load(ap) : k, is<R, Rectified>() ? v128.load(bp) : k,
+      );
       v128.store(sp, v128.add<T>(v128.load(sp), u));
-      v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(u, v128.sub<T>(v128.load(xp), v128.load(kp)))));
+      v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(u, d)));
     }
     dy += step; x += step;
   }
 }
 
 /** The columns that do not fill a vector, down all rows of a block. */
-function addRowTails<T>(
-  s: usize, q: usize, dy: usize, x: usize, shift: usize, rows: i32, rest: i32, step: usize,
+function addRowTails<T, R>(
+  s: usize, q: usize, dy: usize, x: usize, shift: usize, scale: usize, offset: usize,
+  rows: i32, rest: i32, step: usize,
 ): void {
   const k = loadTail<T>(shift, rest);
+  const a = is<R, Rectified>() ? loadTail<T>(scale, rest) : k, b = is<R, Rectified>() ? loadTail<T>(offset, rest) : k;
   let total = v128.splat<T>(0), dot = total;
   let totalOfFour = total, dotOfFour = total;
   for (let r = 1; r <= rows; ++r) {
-    const u = loadTail<T>(dy, rest);
+    const d = v128.sub<T>(loadTail<T>(x, rest), k);
+    const u = passing<T, R>(loadTail<T>(dy, rest), d, a, b);
     totalOfFour = v128.add<T>(totalOfFour, u);
-    dotOfFour = v128.add<T>(dotOfFour, v128.mul<T>(u, v128.sub<T>(loadTail<T>(x, rest), k)));
+    dotOfFour = v128.add<T>(dotOfFour, v128.mul<T>(u, d));
     if ((r & 3) == 0 || r == rows) {
       total = v128.add<T>(total, totalOfFour);
       dot = v128.add<T>(dot, dotOfFour);

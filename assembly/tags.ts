@@ -8,6 +8,9 @@
 /** The kernel touches no tensor beyond its own. */
 export class Plain {}
 
+/** It goes through a ReLU whose sign is found again from x. */
+export class Rectified {}
+
 /** It may touch further ones: a residual, a mask, an activation. Each is absent where its address is 0. */
 export class General {}
 

@@ -69,6 +69,7 @@ export class MemoryMask implements Mask {
   readonly #bytes: number;
   readonly #mask: Uint8Array;
   readonly #pointer: Pointer;
+  #total: number | undefined;
 
   constructor(engine: Engine, dtype: DType, mask: Uint8Array, { inner }: Geometry) {
     this.pitch = inner;
@@ -86,6 +87,11 @@ export class MemoryMask implements Mask {
   }
 
   count(block: Block): number {
+    // All channels of a call share one mask: it is counted once where blocks have all of it.
+    if (block.outer * block.inner === this.#mask.length) {
+      this.#total ??= countValid(this.#mask);
+      return this.#total;
+    }
     let count = 0;
     for (let o = block.outerStart; o < block.outerStart + block.outer; o++) {
       const start = o * this.pitch + block.innerStart;
