@@ -148,7 +148,8 @@ export class BatchNorm {
 
   /**
    * `forward` with batch statistics that are given, those of a larger batch of which x is a part. They enter the
-   * running statistics like a batch's own (`updateStats: false` leaves these alone): once for the whole batch.
+   * running statistics like a batch's own (`updateStats: false` leaves these alone): once for the whole batch. Where
+   * `forward` would not take batch statistics, in eval or frozen, neither does this.
    *
    * @param statistics - from `moments`, and `mergeMoments` over the parts
    * @throws {TypeError | RangeError} as `forward`; statistics of another number of channels or of no values.
@@ -189,11 +190,12 @@ export class BatchNorm {
     if (renorm !== null) checkRenorm(renorm);
     const values = mask === null ? geometry.outer * geometry.inner : countValid(mask);
     const count = statistics?.count ?? values;
-    const mode = this.#modeOf(count, shape, statistics !== null);
+    const mode = this.#modeOf(count, shape);
+    const given = mode === 'batch' ? statistics : null;
 
     const y = out ?? valuesLike(x);
     const relu = activation === 'relu';
-    const corrected = renorm !== null && mode === 'batch' && this.#training && count > 0;
+    const corrected = renorm !== null && mode === 'batch' && count > 0;
     const numbers = count === 0 || onNonFinite === 'error' ? this.#numbers.slice() : this.#newNumbers();
     const context = new Context(numbers, {
       owner: this, mode, count, relu,
@@ -208,9 +210,9 @@ export class BatchNorm {
       const tensors = residual === undefined ? [x, y] : [x, y, residual];
       const run = () => this.#runnerOf(engine).run(geometry, tensors, [0, 0, 1], mask, ([x, y, z], surroundings) => {
         if (mode === 'running') takeRunning(numbers, this.runningMean!, this.runningVar!);
-        if (statistics !== null) takeMoments(numbers, statistics);
+        if (given !== null) takeMoments(numbers, given);
         const { weight, bias, eps } = this;
-        let measured = mode === 'running' || statistics !== null;
+        let measured = mode === 'running' || given !== null;
         const pass = {
           ...surroundings, numbers, x: x!, y: y!, residual: z ?? null, weight, bias, eps,
           floor: relu ? 0 : Number.NEGATIVE_INFINITY, adjust: corrected ? this.#renormaliser(context) : null,
@@ -226,14 +228,13 @@ export class BatchNorm {
     } else if (geometry.outer * geometry.inner > 0) {
       floatsIn(y).fill(0);
     }
-    const counts = updateStats && this.#training && !this.#frozen && mode === 'batch' && count > 0;
+    const counts = updateStats && this.#training && mode === 'batch' && count > 0;
     this.#commit(context, counts && !(onNonFinite === 'skip' && !areFinite(numbers)));
     return y;
   }
 
   /** Which statistics normalise, Alg. 1 or Alg. 2. @throws {RangeError} where the batch allows none. */
-  #modeOf(count: number, shape: readonly number[], given: boolean): 'batch' | 'running' {
-    if (given) return 'batch';
+  #modeOf(count: number, shape: readonly number[]): 'batch' | 'running' {
     if (this.#frozen || (!this.#training && this.runningMean)) return 'running';
     if (count !== 1) return 'batch';
     const { onSingleValue } = this.#settings;
