@@ -1,6 +1,6 @@
 import type { BackwardOptions, ForwardOptions, Gradients, Snapshot } from './calls.js';
 import { Context, type ForwardContext } from './context.js';
-import { type ChannelNumbers, type ChannelRange, FIELDS, parameterGradients, renormalise } from './formulas.js';
+import { type ChannelNumbers, type ChannelRange, FIELDS, normalise, parameterGradients, renormalise } from './formulas.js';
 import type { DType, Floats } from './kernels.js';
 import { checkMask, countValid } from './mask.js';
 import { type BatchNormOptions, checkRenorm, type RenormLimits, type Settings, settingsOf } from './options.js';
@@ -10,7 +10,7 @@ import { Engine, MemoryTensor, sharedRuntime, type Tensor } from './runtime.js';
 import { checkBoolean, checkOptions, checkOverlap, checkShape, describe, geometryOf, type Layout } from './shape.js';
 import { readState, type State, writeState } from './state.js';
 import {
-  areFinite, checkMoments, checkSums, type GradientSums, type Moments, takeMoments, takeRunning, updateRunning,
+  areFinite, checkFinite, checkMoments, checkSums, type GradientSums, type Moments, takeMoments, takeRunning, updateRunning,
 } from './statistics.js';
 import {
   checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, type Values, valuesLike,
@@ -206,28 +206,42 @@ export class BatchNorm {
       residual: residual !== undefined,
       renorm: corrected ? { r: new Float64Array(this.channels), d: new Float64Array(this.channels) } : null,
     });
-    if (values > 0) {
+    const all = { channelStart: 0, channels: this.channels };
+    const adjust = corrected ? this.#renormaliser(context) : null;
+    const take = () => {
+      if (mode === 'running') takeRunning(numbers, this.runningMean!, this.runningVar!);
+      if (given === null) return;
+      takeMoments(numbers, given);
+      if (onNonFinite === 'error') checkFinite(numbers);
+    };
+    releaseOnThrow(out ? [] : [y], () => {
+      const { weight, bias, eps } = this;
+      if (values === 0) {
+        // What the gradients of other parts need is there all the same.
+        if (count > 0) {
+          take();
+          normalise(numbers, weight, bias, eps, all);
+          adjust?.(all);
+        }
+        if (geometry.outer * geometry.inner > 0) floatsIn(y).fill(0);
+        return;
+      }
       const tensors = residual === undefined ? [x, y] : [x, y, residual];
-      const run = () => this.#runnerOf(engine).run(geometry, tensors, [0, 0, 1], mask, ([x, y, z], surroundings) => {
-        if (mode === 'running') takeRunning(numbers, this.runningMean!, this.runningVar!);
-        if (given !== null) takeMoments(numbers, given);
-        const { weight, bias, eps } = this;
+      this.#runnerOf(engine).run(geometry, tensors, [0, 0, 1], mask, ([x, y, z], surroundings) => {
+        take();
         let measured = mode === 'running' || given !== null;
         const pass = {
           ...surroundings, numbers, x: x!, y: y!, residual: z ?? null, weight, bias, eps,
-          floor: relu ? 0 : Number.NEGATIVE_INFINITY, adjust: corrected ? this.#renormaliser(context) : null,
+          floor: relu ? 0 : Number.NEGATIVE_INFINITY, adjust,
         };
         if (!measured && onNonFinite === 'error') {
           passes.measure(pass);
           measured = true;
-          if (!areFinite(numbers)) throw new RangeError('x expected finite batch statistics, got some that are not');
+          checkFinite(numbers);
         }
         passes.forward({ ...pass, measured });
       });
-      releaseOnThrow(out ? [] : [y], run);
-    } else if (geometry.outer * geometry.inner > 0) {
-      floatsIn(y).fill(0);
-    }
+    });
     const counts = updateStats && this.#training && mode === 'batch' && count > 0;
     this.#commit(context, counts && !(onNonFinite === 'skip' && !areFinite(numbers)));
     return y;
@@ -310,14 +324,13 @@ export class BatchNorm {
         dresidual = valuesLike(x!);
         made.push(dresidual);
       }
+      if (sums !== null) {
+        const all = { channelStart: 0, channels: this.channels };
+        parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
+      }
       this.#runBackward(engine, context, dy, dx, dresidual, (pass) => {
-        if (sums === null) {
-          passes.backward(pass, { dweight, dbias });
-        } else {
-          const all = { channelStart: 0, channels: this.channels };
-          parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
-          passes.differentiate(pass, sums);
-        }
+        if (sums === null) passes.backward(pass, { dweight, dbias });
+        else passes.differentiate(pass, sums);
       });
     });
     return { dx, dweight, dbias, dresidual };
