@@ -50,6 +50,7 @@ export class BatchNorm {
   #frozen = false;
   #disposed = false;
   #context: Context | null = null;
+  readonly #snapshots = new WeakSet<Snapshot>();
   /** Whether the latest context is in other hands. */
   #contextSeen = false;
 
@@ -395,20 +396,23 @@ export class BatchNorm {
   /** A copy of running statistics and counter: a batch that is run again or thrown away need not count. */
   snapshot(): Snapshot {
     const { runningMean, runningVar, numBatchesTracked } = this;
-    return {
+    const snapshot: Snapshot = {
       runningMean: runningMean && (runningMean.slice() as Floats),
       runningVar: runningVar && (runningVar.slice() as Floats),
       numBatchesTracked,
     };
+    this.#snapshots.add(snapshot);
+    return snapshot;
   }
 
-  /** Running statistics and counter as they were. @throws {TypeError | RangeError} where the snapshot is of another module's. */
+  /** Running statistics and counter as they were. @throws {TypeError} anything but a snapshot of this module. */
   restore(snapshot: Snapshot): this {
-    const { runningMean, runningVar } = this;
-    const state: Record<string, Floats | number> = { num_batches_tracked: snapshot?.numBatchesTracked };
-    if (snapshot?.runningMean) state.running_mean = snapshot.runningMean;
-    if (snapshot?.runningVar) state.running_var = snapshot.runningVar;
-    this.numBatchesTracked = readState({ weight: null, bias: null, running_mean: runningMean, running_var: runningVar }, state, this.dtype);
+    if (!this.#snapshots.has(snapshot)) {
+      throw new TypeError(`"snapshot" expected one of this module's snapshot(), got ${describe(snapshot)}`);
+    }
+    if (snapshot.runningMean) this.runningMean!.set(snapshot.runningMean);
+    if (snapshot.runningVar) this.runningVar!.set(snapshot.runningVar);
+    this.numBatchesTracked = snapshot.numBatchesTracked;
     return this;
   }
 
