@@ -13,7 +13,7 @@ import {
   areFinite, checkFinite, checkMoments, checkSums, type GradientSums, type Moments, takeMoments, takeRunning, updateRunning,
 } from './statistics.js';
 import {
-  checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, type Values, valuesLike,
+  checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
 } from './values.js';
 
 /**
@@ -201,7 +201,7 @@ export class BatchNorm {
     const context = new Context(numbers, {
       owner: this, mode, count, relu,
       shape: x instanceof MemoryTensor ? shape : [...shape],
-      x: x === y ? null : x,
+      x: sameMemory(x, y) ? null : x,
       y: relu && residual !== undefined ? y : null,
       mask: mask === null ? null : mask.slice(),
       residual: residual !== undefined,
@@ -349,7 +349,7 @@ export class BatchNorm {
     checkOutput(out, 'dy', dy, this.dtype, shape, engine);
     for (const [name, kept] of [['x', saved.x], ['y', saved.y]] as const) {
       if (kept === null) continue;
-      if (out === kept) throw new RangeError(`"out" expected to be apart from ${name}, which its context still holds, got ${name}`);
+      if (sameMemory(out as Values, kept)) throw new RangeError(`"out" expected to be apart from ${name}, which its context still holds, got ${name}`);
       if (!(kept instanceof MemoryTensor)) checkOverlap('out', out as Floats, name, kept);
     }
   }

@@ -55,6 +55,12 @@ function checkSameKind(name: string, value: unknown, otherName: string, other: V
   }
 }
 
+/** Whether writing one writes the other, which begins at the same byte. */
+export function sameMemory(a: Values, b: Values): boolean {
+  if (a instanceof MemoryTensor || b instanceof MemoryTensor) return a === b;
+  return a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length > 0;
+}
+
 /** The numbers themselves. */
 export function floatsIn(values: Values): Floats {
   return values instanceof MemoryTensor ? values.data : values;
