@@ -6,7 +6,7 @@ import { checkMask, countValid } from './mask.js';
 import { type BatchNormOptions, checkRenorm, type RenormLimits, type Settings, settingsOf } from './options.js';
 import * as passes from './passes.js';
 import { Runner } from './run.js';
-import { Engine, MemoryTensor, sharedRuntime, type Tensor } from './runtime.js';
+import { Engine, MemoryTensor, type Runtime, sharedRuntime, type Tensor } from './runtime.js';
 import { checkBoolean, checkOptions, checkOverlap, checkShape, describe, geometryOf, type Layout } from './shape.js';
 import { readState, type State, writeState } from './state.js';
 import {
@@ -15,6 +15,17 @@ import {
 import {
   checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
 } from './values.js';
+
+/**
+ * Runs an action of several forwards as one: where it throws, running statistics, counter and context are as they were.
+ * For the package itself.
+ */
+export let atomically: <T>(bn: BatchNorm, action: () => T) => T;
+
+/** @throws {TypeError} anything but a BatchNorm. */
+export function checkModule(name: string, bn: unknown): asserts bn is BatchNorm {
+  if (!(bn instanceof BatchNorm)) throw new TypeError(`${name}() expected a BatchNorm, got ${describe(bn)}`);
+}
 
 /**
  * Batch normalization over [N, C, ...] or [N, ..., C] with train and eval modes, running statistics and backward.
@@ -109,6 +120,11 @@ export class BatchNorm {
   unfreeze(): this {
     this.#frozen = false;
     return this;
+  }
+
+  /** What computes: the one given, or the shared one. */
+  get runtime(): Runtime {
+    return this.#engine();
   }
 
   /** What follows the affine map. */
@@ -424,10 +440,27 @@ export class BatchNorm {
     return this;
   }
 
-  /** Lets go of the latest context, and with it of x. Forward and backward throw a TypeError from then on. */
+  /** Lets go of the latest context, and with it of x. All that computes throws a TypeError from then on. */
   dispose(): void {
     this.#disposed = true;
     this.#context = null;
+  }
+
+  static {
+    atomically = (bn, action) => {
+      const { context, runningMean, runningVar, numBatchesTracked } = bn;
+      const mean = runningMean?.slice(), variance = runningVar?.slice();
+      try {
+        return action();
+      } catch (error) {
+        bn.#context = context as Context | null;
+        bn.#contextSeen = true;
+        if (mean) runningMean!.set(mean);
+        if (variance) runningVar!.set(variance);
+        bn.numBatchesTracked = numBatchesTracked;
+        throw error;
+      }
+    };
   }
 
   #engine(): Engine {
