@@ -41,6 +41,3 @@ export const FINITE_DIFFERENCES = 1e-8;
 
 /** Between two results of which each is within a bound of the truth, in units of that bound. */
 export const BETWEEN = 2;
-
-/** Of sums and means in float64 over a few parts, relative: some ten roundings of u each. */
-export const MERGED = 16 * U.float64;
