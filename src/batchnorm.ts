@@ -6,15 +6,26 @@ import { checkMask, countValid } from './mask.js';
 import { type BatchNormOptions, checkRenorm, type RenormLimits, type Settings, settingsOf } from './options.js';
 import * as passes from './passes.js';
 import { Runner } from './run.js';
-import { Engine, MemoryTensor, sharedRuntime, type Tensor } from './runtime.js';
+import { Engine, MemoryTensor, type Runtime, sharedRuntime, type Tensor } from './runtime.js';
 import { checkBoolean, checkOptions, checkOverlap, checkShape, describe, geometryOf, type Layout } from './shape.js';
 import { readState, type State, writeState } from './state.js';
 import {
-  areFinite, checkMoments, checkSums, type GradientSums, type Moments, takeMoments, takeRunning, updateRunning,
+  areFinite, checkFinite, checkMoments, checkSums, type GradientSums, type Moments, takeMoments, takeRunning, updateRunning,
 } from './statistics.js';
 import {
-  checkInput, checkOutput, checkValues, floatsIn, floatsOf, isSame, releaseOnThrow, type Values, valuesLike,
+  checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
 } from './values.js';
+
+/**
+ * Runs an action of several forwards as one: where it throws, running statistics, counter and context are as they were.
+ * For the package itself.
+ */
+export let atomically: <T>(bn: BatchNorm, action: () => T) => T;
+
+/** @throws {TypeError} anything but a BatchNorm. */
+export function checkModule(name: string, bn: unknown): asserts bn is BatchNorm {
+  if (!(bn instanceof BatchNorm)) throw new TypeError(`${name}() expected a BatchNorm, got ${describe(bn)}`);
+}
 
 /**
  * Batch normalization over [N, C, ...] or [N, ..., C] with train and eval modes, running statistics and backward.
@@ -50,6 +61,7 @@ export class BatchNorm {
   #frozen = false;
   #disposed = false;
   #context: Context | null = null;
+  readonly #snapshots = new WeakSet<Snapshot>();
   /** Whether the latest context is in other hands. */
   #contextSeen = false;
 
@@ -110,6 +122,11 @@ export class BatchNorm {
     return this;
   }
 
+  /** What computes: the one given, or the shared one. */
+  get runtime(): Runtime {
+    return this.#engine();
+  }
+
   /** What follows the affine map. */
   get activation(): 'none' | 'relu' {
     return this.#settings.activation;
@@ -148,7 +165,8 @@ export class BatchNorm {
 
   /**
    * `forward` with batch statistics that are given, those of a larger batch of which x is a part. They enter the
-   * running statistics like a batch's own (`updateStats: false` leaves these alone): once for the whole batch.
+   * running statistics like a batch's own (`updateStats: false` leaves these alone): once for the whole batch. Where
+   * `forward` would not take batch statistics, in eval or frozen, neither does this.
    *
    * @param statistics - from `moments`, and `mergeMoments` over the parts
    * @throws {TypeError | RangeError} as `forward`; statistics of another number of channels or of no values.
@@ -189,61 +207,66 @@ export class BatchNorm {
     if (renorm !== null) checkRenorm(renorm);
     const values = mask === null ? geometry.outer * geometry.inner : countValid(mask);
     const count = statistics?.count ?? values;
-    const mode = this.#modeOf(count, shape, statistics !== null);
+    const mode = this.#modeOf(count, shape);
+    const given = mode === 'batch' ? statistics : null;
 
     const y = out ?? valuesLike(x);
     const relu = activation === 'relu';
-    const corrected = renorm !== null && mode === 'batch' && this.#training && count > 0;
+    const corrected = renorm !== null && mode === 'batch' && count > 0;
     const numbers = count === 0 || onNonFinite === 'error' ? this.#numbers.slice() : this.#newNumbers();
     const context = new Context(numbers, {
       owner: this, mode, count, relu,
       shape: x instanceof MemoryTensor ? shape : [...shape],
-      x: isSame(x, y) ? null : x,
+      x: sameMemory(x, y) ? null : x,
       y: relu && residual !== undefined ? y : null,
       mask: mask === null ? null : new Uint8Array(mask),
       residual: residual !== undefined,
       renorm: corrected ? { r: new Float64Array(this.channels), d: new Float64Array(this.channels) } : null,
     });
-    if (values > 0) {
+    const all = { channelStart: 0, channels: this.channels };
+    const adjust = corrected ? this.#renormaliser(context) : null;
+    const take = () => {
+      if (mode === 'running') takeRunning(numbers, this.runningMean!, this.runningVar!);
+      if (given === null) return;
+      takeMoments(numbers, given);
+      if (onNonFinite === 'error') checkFinite(numbers);
+    };
+    releaseOnThrow(out ? [] : [y], () => {
+      const { weight, bias, eps } = this;
+      if (values === 0) {
+        // What the gradients of other parts need is there all the same.
+        if (count > 0) {
+          take();
+          normalise(numbers, weight, bias, eps, all);
+          adjust?.(all);
+        }
+        if (geometry.outer * geometry.inner > 0) floatsIn(y).fill(0);
+        return;
+      }
       const tensors = residual === undefined ? [x, y] : [x, y, residual];
       const places = residual === undefined ? [0, 0] : [0, 0, 1];
-      const run = () => this.#runnerOf(engine).run(geometry, tensors, places, mask, ([x, y, z], surroundings) => {
-        if (mode === 'running') takeRunning(numbers, this.runningMean!, this.runningVar!);
-        if (statistics !== null) takeMoments(numbers, statistics);
-        const { weight, bias, eps } = this;
-        let measured = mode === 'running' || statistics !== null;
+      this.#runnerOf(engine).run(geometry, tensors, places, mask, ([x, y, z], surroundings) => {
+        take();
+        let measured = mode === 'running' || given !== null;
         const pass = {
           ...surroundings, numbers, x: x!, y: y!, residual: z ?? null, weight, bias, eps,
-          floor: relu ? 0 : Number.NEGATIVE_INFINITY, adjust: corrected ? this.#renormaliser(context) : null,
+          floor: relu ? 0 : Number.NEGATIVE_INFINITY, adjust,
         };
         if (!measured && onNonFinite === 'error') {
           passes.measure(pass);
           measured = true;
-          if (!areFinite(numbers)) throw new RangeError('x expected finite batch statistics, got some that are not');
+          checkFinite(numbers);
         }
         passes.forward({ ...pass, measured });
       });
-      releaseOnThrow(out ? [] : [y], run);
-    } else {
-      if (statistics !== null) this.#takeWhole(context, statistics);
-      floatsIn(y).fill(0);
-    }
-    const counts = updateStats && this.#training && !this.#frozen && mode === 'batch' && count > 0;
+    });
+    const counts = updateStats && this.#training && mode === 'batch' && count > 0;
     this.#commit(context, counts && !(onNonFinite === 'skip' && !areFinite(numbers)));
     return y;
   }
 
-  /** What a part without values leaves for its backward: its batch has values all the same. */
-  #takeWhole(context: Context, statistics: Moments): void {
-    const { numbers, saved } = context, all = { channelStart: 0, channels: this.channels };
-    takeMoments(numbers, statistics);
-    normalise(numbers, this.weight, this.bias, this.eps, all);
-    if (saved.renorm !== null) this.#renormaliser(context)(all);
-  }
-
   /** Which statistics normalise, Alg. 1 or Alg. 2. @throws {RangeError} where the batch allows none. */
-  #modeOf(count: number, shape: readonly number[], given: boolean): 'batch' | 'running' {
-    if (given) return 'batch';
+  #modeOf(count: number, shape: readonly number[]): 'batch' | 'running' {
     if (this.#frozen || (!this.#training && this.runningMean)) return 'running';
     if (count !== 1) return 'batch';
     const { onSingleValue } = this.#settings;
@@ -319,6 +342,10 @@ export class BatchNorm {
         dresidual = valuesLike(x!);
         made.push(dresidual);
       }
+      if (sums !== null) {
+        const all = { channelStart: 0, channels: this.channels };
+        parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
+      }
       this.#runBackward(engine, context, dy, dx, dresidual, (pass) => {
         if (sums === null) passes.backward(pass, { dweight, dbias });
         else passes.differentiate(pass, sums);
@@ -342,7 +369,7 @@ export class BatchNorm {
     checkOutput(out, 'dy', dy, this.dtype, shape, engine);
     for (const [name, kept] of [['x', saved.x], ['y', saved.y]] as const) {
       if (kept === null) continue;
-      if (isSame(out as Values, kept)) throw new RangeError(`"out" expected to be apart from ${name}, which its context still holds, got ${name}`);
+      if (sameMemory(out as Values, kept)) throw new RangeError(`"out" expected to be apart from ${name}, which its context still holds, got ${name}`);
       if (!(kept instanceof MemoryTensor)) checkOverlap('out', out as Floats, name, kept);
     }
   }
@@ -389,20 +416,23 @@ export class BatchNorm {
   /** A copy of running statistics and counter: a batch that is run again or thrown away need not count. */
   snapshot(): Snapshot {
     const { runningMean, runningVar, numBatchesTracked } = this;
-    return {
+    const snapshot: Snapshot = {
       runningMean: runningMean && (runningMean.slice() as Floats),
       runningVar: runningVar && (runningVar.slice() as Floats),
       numBatchesTracked,
     };
+    this.#snapshots.add(snapshot);
+    return snapshot;
   }
 
-  /** Running statistics and counter as they were. @throws {TypeError | RangeError} where the snapshot is of another module's. */
+  /** Running statistics and counter as they were. @throws {TypeError} anything but a snapshot of this module. */
   restore(snapshot: Snapshot): this {
-    const { runningMean, runningVar } = this;
-    const state: Record<string, Floats | number> = { num_batches_tracked: snapshot?.numBatchesTracked };
-    if (snapshot?.runningMean) state.running_mean = snapshot.runningMean;
-    if (snapshot?.runningVar) state.running_var = snapshot.runningVar;
-    this.numBatchesTracked = readState({ weight: null, bias: null, running_mean: runningMean, running_var: runningVar }, state, this.dtype);
+    if (!this.#snapshots.has(snapshot)) {
+      throw new TypeError(`"snapshot" expected one of this module's snapshot(), got ${describe(snapshot)}`);
+    }
+    if (snapshot.runningMean) this.runningMean!.set(snapshot.runningMean);
+    if (snapshot.runningVar) this.runningVar!.set(snapshot.runningVar);
+    this.numBatchesTracked = snapshot.numBatchesTracked;
     return this;
   }
 
@@ -414,10 +444,27 @@ export class BatchNorm {
     return this;
   }
 
-  /** Lets go of the latest context, and with it of x. Forward and backward throw a TypeError from then on. */
+  /** Lets go of the latest context, and with it of x. All that computes throws a TypeError from then on. */
   dispose(): void {
     this.#disposed = true;
     this.#context = null;
+  }
+
+  static {
+    atomically = (bn, action) => {
+      const { context, runningMean, runningVar, numBatchesTracked } = bn;
+      const mean = runningMean?.slice(), variance = runningVar?.slice();
+      try {
+        return action();
+      } catch (error) {
+        bn.#context = context as Context | null;
+        bn.#contextSeen = true;
+        if (mean) runningMean!.set(mean);
+        if (variance) runningVar!.set(variance);
+        bn.numBatchesTracked = numBatchesTracked;
+        throw error;
+      }
+    };
   }
 
   #engine(): Engine {

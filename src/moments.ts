@@ -30,7 +30,7 @@ export function moments(
   checkShape(shape);
   const channels = shape[layout === 'channels-first' ? 1 : shape.length - 1] ?? 0;
   const geometry = geometryOf(shape, layout, channels);
-  const dtype = x instanceof MemoryTensor ? x.dtype : x instanceof Float64Array ? 'float64' : 'float32';
+  const dtype = x instanceof MemoryTensor ? x.dtype : (x as Partial<Floats> | null)?.[Symbol.toStringTag] === 'Float64Array' ? 'float64' : 'float32';
   checkValues('x', x, dtype, shape, engine);
   if (mask !== null) checkMask(mask, geometry);
 

@@ -111,7 +111,7 @@ export function backward(pass: BackwardPass, parameters: ParameterGradients): vo
   for (const group of groupsOf(pass.geometry, pass.limit)) {
     const { total, dot } = sumGroup(pass, group, pass.dresidual);
     parameterGradients(parameters.dweight, parameters.dbias, total, dot, numbers, saved.renorm, group);
-    differentiateGroup(pass, group, total, dot, group.blocks.length > 1);
+    differentiateGroup(pass, group, total, dot, true);
   }
 }
 
@@ -130,8 +130,8 @@ export function differentiate(pass: BackwardPass, { total, dot }: GradientSums):
     const { channelStart: start, channels } = group;
     // Only for the gradient of the residual, which is written on the way.
     if (pass.dresidual !== null) sumGroup(pass, group, pass.dresidual);
-    const reload = pass.dresidual === null || group.blocks.length > 1;
-    differentiateGroup(pass, group, total.subarray(start, start + channels), dot.subarray(start, start + channels), reload);
+    const end = start + channels;
+    differentiateGroup(pass, group, total.subarray(start, end), dot.subarray(start, end), pass.dresidual !== null);
   }
 }
 
@@ -168,20 +168,19 @@ function signFromX({ saved }: BackwardPass): boolean {
   return saved.relu && !saved.residual;
 }
 
-/** dx of a group. `reload`: its sums have not just been taken from its only block, which is therefore not in the stage. */
-function differentiateGroup(
-  pass: BackwardPass, group: Group, total: Float64Array, dot: Float64Array, reload: boolean,
-): void {
+/** dx of a group. `loaded`: its sums have just been taken, so that its last block is in reach. */
+function differentiateGroup(pass: BackwardPass, group: Group, total: Float64Array, dot: Float64Array, loaded: boolean): void {
   const { numbers, saved, scratch } = pass;
   const { shift, p, q, r, offset } = scratch.views;
   if (signFromX(pass)) affineCoefficients(shift, p, offset, numbers, group);
   else meanShift(shift, numbers, group);
   if (saved.mode === 'batch') gradientCoefficients(p, q, r, total, dot, shift, numbers, saved.count, group);
   else linearCoefficients(p, q, r, numbers, group);
+  const reload = !loaded || group.blocks.length > 1;
   for (const block of group.blocks) differentiateBlock(pass, block, reload);
 }
 
-/** dx of one block. `reload`: it is not in the stage any more. */
+/** dx of one block. `reload`: other blocks have passed through the stage since it was loaded, or it never was. */
 function differentiateBlock(pass: BackwardPass, block: Block, reload: boolean): void {
   const { kernels, scratch, saved, mask, x } = pass;
   const { outer, channels, inner } = block;

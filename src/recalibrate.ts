@@ -1,8 +1,8 @@
-import type { BatchNorm } from './batchnorm.js';
+import { type BatchNorm, checkModule } from './batchnorm.js';
 import type { Floats } from './kernels.js';
 import { moments } from './moments.js';
 import type { Runtime } from './runtime.js';
-import { checkOneOf, checkOptions } from './shape.js';
+import { checkOneOf, checkOptions, describe } from './shape.js';
 import { type Moments, mergeMoments } from './statistics.js';
 
 /** One batch of what enters the module. */
@@ -26,15 +26,21 @@ export interface Batch {
 export function recalibrate(
   bn: BatchNorm, batches: Iterable<Batch>, options: { estimator?: 'paper' | 'population'; runtime?: Runtime } = {},
 ): void {
+  checkModule('recalibrate', bn);
   checkOptions('recalibrate', options, ['estimator', 'runtime']);
-  const { estimator = 'paper', runtime } = options;
+  const { estimator = 'paper', runtime = bn.runtime } = options;
   checkOneOf('estimator', estimator, ['paper', 'population']);
   if (!bn.runningMean || !bn.runningVar) {
     throw new TypeError('recalibrate() expected a module with running statistics, got trackRunningStats false');
   }
-  const settings = { layout: bn.layout, ...(runtime && { runtime }) };
+  if (typeof (batches as Partial<Iterable<Batch>> | null)?.[Symbol.iterator] !== 'function') {
+    throw new TypeError(`"batches" expected an iterable of { x, shape }, got ${describe(batches)}`);
+  }
+  const settings = { layout: bn.layout, runtime };
   const parts = function* () {
-    for (const { x, shape, mask } of batches) {
+    for (const batch of batches) {
+      if (typeof batch !== 'object' || batch === null) throw new TypeError(`"batches" expected { x, shape }, got ${describe(batch)}`);
+      const { x, shape, mask } = batch;
       const part = moments(x, shape, mask ? { ...settings, mask } : settings);
       if (part.mean.length !== bn.channels) {
         throw new RangeError(`recalibrate() expected batches of ${bn.channels} channels, got shape [${shape.join(', ')}]`);

@@ -139,6 +139,14 @@ export function areFinite(numbers: ChannelNumbers): boolean {
   return true;
 }
 
+/** @throws {RangeError} where a mean or variance is no finite number. */
+export function checkFinite(numbers: ChannelNumbers): void {
+  if (areFinite(numbers)) return;
+  const c = Math.floor(numbers.findIndex((value, i) => i % FIELDS <= VARIANCE && !Number.isFinite(value)) / FIELDS);
+  const mean = numbers[FIELDS * c + MEAN], variance = numbers[FIELDS * c + VARIANCE];
+  throw new RangeError(`x expected finite batch statistics, got mean ${mean} and variance ${variance} in channel ${c}`);
+}
+
 /**
  * The new running statistics: running + factor * (batch - running), weighed as (1 - factor) * running + factor * batch.
  *

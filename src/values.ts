@@ -55,11 +55,10 @@ function checkSameKind(name: string, value: unknown, otherName: string, other: V
   }
 }
 
-/** Whether writing one writes the other; arrays that overlap otherwise have been refused. */
-export function isSame(a: Values, b: Values): boolean {
-  if (a === b) return true;
-  if (a instanceof MemoryTensor || b instanceof MemoryTensor) return false;
-  return a.buffer === b.buffer && a.byteOffset === b.byteOffset;
+/** Whether writing one writes the other, which begins at the same byte. */
+export function sameMemory(a: Values, b: Values): boolean {
+  if (a instanceof MemoryTensor || b instanceof MemoryTensor) return a === b;
+  return a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length > 0;
 }
 
 /** The numbers themselves. */
