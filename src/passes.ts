@@ -27,8 +27,6 @@ export interface Pass {
 export interface ForwardPass extends Pass {
   readonly y: Operand;
   readonly residual: Operand | null;
-  /** Whether mean and variance are in `numbers` already. */
-  readonly measured: boolean;
   readonly weight: Floats | null;
   readonly bias: Floats | null;
   readonly eps: number;
@@ -55,10 +53,10 @@ export interface ParameterGradients {
   readonly dbias: Floats | null;
 }
 
-/** y from x, Alg. 1 (mode 'batch') or Alg. 2 line 11 ('running'). Fills `numbers`. */
-export function forward(pass: ForwardPass): void {
-  for (const group of pass.measured ? runsOf(pass.geometry, pass.limit) : groupsOf(pass.geometry, pass.limit)) {
-    const at = pass.measured ? 0 : measureGroup(pass, group);
+/** y from x, Alg. 1 (mode 'batch') or Alg. 2 line 11 ('running'). Fills `numbers`; `measured`: mean and variance are there already. */
+export function forward(pass: ForwardPass, measured: boolean): void {
+  for (const group of measured ? runsOf(pass.geometry, pass.limit) : groupsOf(pass.geometry, pass.limit)) {
+    const at = measured ? 0 : measureGroup(pass, group);
     normaliseGroup(pass, group, at);
   }
 }

@@ -68,9 +68,9 @@ describe.each(cases)('$geometry.outer x $geometry.channels x $geometry.inner in 
       scratch.take(channels, inner);
       const pass = { kernels: engine.kernels.float64, scratch, geometry, limit, mask: UNMASKED, numbers };
       forward({
-        ...pass, x: at(x, place), y: at(y, place), residual: null, measured: mode === 'running', weight, bias, eps: 0.1,
+        ...pass, x: at(x, place), y: at(y, place), residual: null, weight, bias, eps: 0.1,
         floor: Number.NEGATIVE_INFINITY, adjust: null,
-      });
+      }, mode === 'running');
       const tensors = { x: at(x, other), dy: at(dy, place), dx: at(dx, place), dresidual: null, y: null };
       backward({ ...pass, ...tensors, saved }, { dweight, dbias });
       scratch.free();
