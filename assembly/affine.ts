@@ -69,7 +69,8 @@ function planes<T, R>(
   const plane = <usize>inner * sizeof<T>();
   for (let o = 0; o < outer; ++o) {
     for (let i: usize = 0, p: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), p += plane) {
-      if (is<R, General>()) generalRun<T>(y + p, x + p, offsetOf(z, p), mask, k + i, a + i, b + i, floor, inner);
+      if (is<R, General>() && z) generalRun<T>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner);
+      else if (is<R, General>()) maskedRun<T>(y + p, x + p, mask, k + i, a + i, b + i, floor, inner);
       else run<T>(y + p, x + p, k + i, a + i, b + i, floor, inner);
     }
     y += step;
@@ -100,7 +101,29 @@ function run<T>(y: usize, x: usize, shift: usize, scale: usize, offset: usize, f
   if (rest) storeTail<T>(y, op<T>(loadTail<T>(end, rest), k, a, b, floor), rest);
 }
 
-/** The same with a residual, a mask or both. */
+/** The same with a mask. */
+function maskedRun<T>(
+  y: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32,
+): void {
+  const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(scale), b = v128.load_splat<T>(offset);
+  const rest = n & (lanes<T>() - 1);
+  const end = x + <usize>(n - rest) * sizeof<T>();
+  const pairs = end - 16;
+  while (x < pairs) {
+    const u = v128.and(op<T>(v128.load(x), k, a, b, floor), v128.load(mask));
+    const v = v128.and(op<T>(v128.load(x, 16), k, a, b, floor), v128.load(mask, 16));
+    v128.store(y, u);
+    v128.store(y, v, 16);
+    x += 32; y += 32; mask += 32;
+  }
+  if (x < end) {
+    v128.store(y, v128.and(op<T>(v128.load(x), k, a, b, floor), v128.load(mask)));
+    y += 16; mask += 16;
+  }
+  if (rest) storeTail<T>(y, v128.and(op<T>(loadTail<T>(end, rest), k, a, b, floor), loadTail<T>(mask, rest)), rest);
+}
+
+/** The same with a residual, and a mask or not. */
 function generalRun<T>(
   y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32,
 ): void {
@@ -108,14 +131,12 @@ function generalRun<T>(
   const rest = n & (lanes<T>() - 1);
   const full = <usize>(n - rest) * sizeof<T>();
   for (let i: usize = 0; i < full; i += 16) {
-    const u = v128.load(x + i);
-    let v = z ? withResidual<T>(u, v128.load(z + i), k, a, b, floor) : op<T>(u, k, a, b, floor);
+    let v = withResidual<T>(v128.load(x + i), v128.load(z + i), k, a, b, floor);
     if (mask) v = v128.and(v, v128.load(mask + i));
     v128.store(y + i, v);
   }
   if (rest) {
-    const u = loadTail<T>(x + full, rest);
-    let v = z ? withResidual<T>(u, loadTail<T>(z + full, rest), k, a, b, floor) : op<T>(u, k, a, b, floor);
+    let v = withResidual<T>(loadTail<T>(x + full, rest), loadTail<T>(z + full, rest), k, a, b, floor);
     if (mask) v = v128.and(v, loadTail<T>(mask + full, rest));
     storeTail<T>(y + full, v, rest);
   }
@@ -202,23 +223,49 @@ function generalRows<T>(
   y: usize, x: usize, z: usize, mask: usize, records: usize, floor: v128,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize,
 ): void {
-  const every = v128.splat<i32>(-1);
+  let valid = v128.splat<i32>(-1);
   for (; n > 0; --n) {
-    const valid = mask ? v128.load_splat<T>(mask) : every;
-    let c = records;
-    for (let i: usize = 0; i < full; i += 16) {
-      const u = v128.load(x + i), k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
-      const v = z ? withResidual<T>(u, v128.load(z + i), k, a, b, floor) : op<T>(u, k, a, b, floor);
-      v128.store(y + i, v128.and(v, valid));
-      c += 48;
-    }
-    if (rest) {
-      const u = loadTail<T>(x + full, rest), k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
-      const v = z ? withResidual<T>(u, loadTail<T>(z + full, rest), k, a, b, floor) : op<T>(u, k, a, b, floor);
-      storeTail<T>(y + full, v128.and(v, valid), rest);
-    }
+    if (mask) valid = v128.load_splat<T>(mask);
+    if (z) residualRow<T>(y, x, z, valid, records, floor, full, rest);
+    else maskedRow<T>(y, x, valid, records, floor, full, rest);
     y += step; x += step;
     z = offsetOf(z, step);
     mask = offsetOf(mask, maskStep);
+  }
+}
+
+function maskedRow<T>(y: usize, x: usize, valid: v128, c: usize, floor: v128, full: usize, rest: i32): void {
+  const end = x + full;
+  const pairs = end - 16;
+  while (x < pairs) {
+    const u = op<T>(v128.load(x), v128.load(c), v128.load(c, 16), v128.load(c, 32), floor);
+    const v = op<T>(v128.load(x, 16), v128.load(c, 48), v128.load(c, 64), v128.load(c, 80), floor);
+    v128.store(y, v128.and(u, valid));
+    v128.store(y, v128.and(v, valid), 16);
+    x += 32; y += 32; c += 96;
+  }
+  if (x < end) {
+    v128.store(y, v128.and(op<T>(v128.load(x), v128.load(c), v128.load(c, 16), v128.load(c, 32), floor), valid));
+    y += 16; c += 48;
+  }
+  if (rest) {
+    const u = op<T>(loadTail<T>(end, rest), v128.load(c), v128.load(c, 16), v128.load(c, 32), floor);
+    storeTail<T>(y, v128.and(u, valid), rest);
+  }
+}
+
+function residualRow<T>(
+  y: usize, x: usize, z: usize, valid: v128, c: usize, floor: v128, full: usize, rest: i32,
+): void {
+  const end = x + full;
+  while (x < end) {
+    const k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
+    v128.store(y, v128.and(withResidual<T>(v128.load(x), v128.load(z), k, a, b, floor), valid));
+    x += 16; y += 16; z += 16; c += 48;
+  }
+  if (rest) {
+    const k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
+    const u = withResidual<T>(loadTail<T>(x, rest), loadTail<T>(z, rest), k, a, b, floor);
+    storeTail<T>(y, v128.and(u, valid), rest);
   }
 }

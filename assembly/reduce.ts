@@ -79,7 +79,10 @@ function sweepPlanes<T, R>(
       const record = scratch + RECORD * c, at = <usize>c * sizeof<T>();
       for (let rest = inner, m: usize = 0; rest > 0; rest -= piece) {
         const n = min(rest, piece);
-        if (is<R, General>()) {
+        if (is<R, General>() && !(g | y)) {
+          if (offset) addMaskedRun<T, Rectified>(record, dy + p, x + p, mask + m, shift + at, scale + at, offset + at, n);
+          else addMaskedRun<T, Plain>(record, dy + p, x + p, mask + m, shift + at, shift + at, shift + at, n);
+        } else if (is<R, General>()) {
           addGeneralRun<T>(
             record, offsetOf(g, p), dy + p, offsetOf(y, p), x + p, offsetOf(mask, m),
             shift + at, offsetOf(scale, at), offsetOf(offset, at), n,
@@ -135,6 +138,43 @@ function addRun<T, R>(record: usize, dy: usize, x: usize, shift: usize, scale: u
   }
   v128.store(record, v128.add<T>(s0, s1));
   v128.store(record, v128.add<T>(q0, q1), 16);
+}
+
+/** The same with a mask; x and dy may be anything where it does not let them pass. */
+function addMaskedRun<T, R>(
+  record: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, n: i32,
+): void {
+  const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(scale), b = v128.load_splat<T>(offset);
+  let s = v128.load(record), q = v128.load(record, 16);
+  const rest = n & (lanes<T>() - 1);
+  const end = x + <usize>(n - rest) * sizeof<T>();
+  const pairs = end - 16;
+  while (x < pairs) {
+    const valid = v128.load(mask), valid1 = v128.load(mask, 16);
+    const d = v128.and(v128.sub<T>(v128.load(x), k), valid), e = v128.and(v128.sub<T>(v128.load(x, 16), k), valid1);
+    const u = v128.and(passing<T, R>(v128.load(dy), d, a, b), valid);
+    const v = v128.and(passing<T, R>(v128.load(dy, 16), e, a, b), valid1);
+    s = v128.add<T>(s, v128.add<T>(u, v));
+    q = v128.add<T>(q, v128.add<T>(v128.mul<T>(u, d), v128.mul<T>(v, e)));
+    x += 32; dy += 32; mask += 32;
+  }
+  if (x < end) {
+    const valid = v128.load(mask);
+    const d = v128.and(v128.sub<T>(v128.load(x), k), valid);
+    const u = v128.and(passing<T, R>(v128.load(dy), d, a, b), valid);
+    s = v128.add<T>(s, u);
+    q = v128.add<T>(q, v128.mul<T>(u, d));
+    dy += 16; mask += 16;
+  }
+  if (rest) {
+    const valid = loadTail<T>(mask, rest);
+    const d = v128.and(v128.sub<T>(loadTail<T>(end, rest), k), valid);
+    const u = v128.and(passing<T, R>(loadTail<T>(dy, rest), d, a, b), valid);
+    s = v128.add<T>(s, u);
+    q = v128.add<T>(q, v128.mul<T>(u, d));
+  }
+  v128.store(record, s);
+  v128.store(record, q, 16);
 }
 
 /** g of one vector: dy where the mask and the ReLU let it pass. */
@@ -349,7 +389,9 @@ function generalRows<T>(
     const rows = min(CHAIN, outer - o);
     memory.fill(s, 0, 2 * width);
     for (let r = 0; r < rows; ++r) {
-      addGeneralRow<T>(s, q, g, dy, y, x, mask, shift, scale, offset, full, rest);
+      if (g | y) addGeneralRow<T>(s, q, g, dy, y, x, mask, shift, scale, offset, full, rest);
+      else if (offset) addMaskedRow<T, Rectified>(s, q, dy, x, mask, shift, scale, offset, full, rest);
+      else addMaskedRow<T, Plain>(s, q, dy, x, mask, shift, shift, shift, full, rest);
       dy += step; x += step;
       g = offsetOf(g, step);
       y = offsetOf(y, step);
@@ -357,6 +399,28 @@ function generalRows<T>(
     }
     spillRow<T>(total, s, full, rest);
     spillRow<T>(dot, q, full, rest);
+  }
+}
+
+function addMaskedRow<T, R>(
+  s: usize, q: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize,
+  full: usize, rest: i32,
+): void {
+  const valid = v128.load_splat<T>(mask);
+  const end = x + full;
+  while (x < end) {
+    const k = v128.load(shift), d = v128.and(v128.sub<T>(v128.load(x), k), valid);
+    const a = is<R, Rectified>() ? v128.load(scale) : k, b = is<R, Rectified>() ? v128.load(offset) : k;
+    const u = v128.and(passing<T, R>(v128.load(dy), d, a, b), valid);
+    v128.store(s, v128.add<T>(v128.load(s), u));
+    v128.store(q, v128.add<T>(v128.load(q), v128.mul<T>(u, d)));
+    x += 16; dy += 16; s += 16; q += 16; shift += 16; scale += 16; offset += 16;
+  }
+  if (rest) {
+    const k = loadTail<T>(shift, rest), d = v128.and(v128.sub<T>(loadTail<T>(x, rest), k), valid);
+    const u = v128.and(passing<T, R>(loadTail<T>(dy, rest), d, loadTail<T>(scale, rest), loadTail<T>(offset, rest)), valid);
+    v128.store(s, v128.add<T>(v128.load(s), u));
+    v128.store(q, v128.add<T>(v128.load(q), v128.mul<T>(u, d)));
   }
 }
 

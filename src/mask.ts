@@ -69,7 +69,7 @@ export class MemoryMask implements Mask {
   readonly #bytes: number;
   readonly #mask: Uint8Array;
   readonly #pointer: Pointer;
-  #total: number | undefined;
+  readonly #total: number;
 
   constructor(engine: Engine, dtype: DType, mask: Uint8Array, { inner }: Geometry) {
     this.pitch = inner;
@@ -78,8 +78,15 @@ export class MemoryMask implements Mask {
     this.#bytes = BYTES[dtype];
     this.#pointer = engine.allocate(mask.length * this.#bytes);
     const words = new Int32Array(engine.memory.buffer, this.#pointer, (mask.length * this.#bytes) / 4);
-    if (dtype === 'float32') for (let i = 0; i < mask.length; i++) words[i] = mask[i] === 0 ? 0 : -1;
-    else for (let i = 0; i < words.length; i++) words[i] = mask[i >> 1] === 0 ? 0 : -1;
+    const perElement = this.#bytes / 4;
+    let total = 0;
+    for (let i = 0; i < mask.length; i++) {
+      const valid = mask[i] === 0 ? 0 : 1;
+      total += valid;
+      words[perElement * i] = -valid;
+      if (perElement === 2) words[2 * i + 1] = -valid;
+    }
+    this.#total = total;
   }
 
   at(block: Block): Pointer {
@@ -87,11 +94,7 @@ export class MemoryMask implements Mask {
   }
 
   count(block: Block): number {
-    // All channels of a call share one mask: it is counted once where blocks have all of it.
-    if (block.outer * block.inner === this.#mask.length) {
-      this.#total ??= countValid(this.#mask);
-      return this.#total;
-    }
+    if (block.outer * block.inner === this.#mask.length) return this.#total;
     let count = 0;
     for (let o = block.outerStart; o < block.outerStart + block.outer; o++) {
       const start = o * this.pitch + block.innerStart;
