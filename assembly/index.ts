@@ -10,57 +10,63 @@ import { moments } from './moments';
 import { reduce } from './reduce';
 
 export function moments_f32(
-  mean: usize, m2: usize, x: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+  mean: usize, m2: usize, x: usize, mask: usize, n: f64,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  moments<f32>(mean, m2, x, outer, channels, inner, pitch, scratch);
-}
-
-export function moments_f64(
-  mean: usize, m2: usize, x: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
-): void {
-  moments<f64>(mean, m2, x, outer, channels, inner, pitch, scratch);
+  moments<f32>(mean, m2, x, mask, n, outer, channels, inner, pitch, maskPitch, scratch);
 }
 
 export function affine_f32(
-  y: usize, x: usize, z: usize, shift: usize, scale: usize, offset: usize, floor: f32,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+  y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: f32,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  affine<f32>(y, x, z, shift, scale, offset, floor, outer, channels, inner, pitch, scratch);
-}
-
-export function affine_f64(
-  y: usize, x: usize, z: usize, shift: usize, scale: usize, offset: usize, floor: f64,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
-): void {
-  affine<f64>(y, x, z, shift, scale, offset, floor, outer, channels, inner, pitch, scratch);
+  affine<f32>(y, x, z, mask, shift, scale, offset, floor, outer, channels, inner, pitch, maskPitch, scratch);
 }
 
 export function reduce_f32(
-  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,
+  shift: usize, scale: usize, offset: usize,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  reduce<f32>(total, dot, g, dy, y, x, shift, outer, channels, inner, pitch, scratch);
-}
-
-export function reduce_f64(
-  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, shift: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
-): void {
-  reduce<f64>(total, dot, g, dy, y, x, shift, outer, channels, inner, pitch, scratch);
+  reduce<f32>(
+    total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, inner, pitch, maskPitch, scratch,
+  );
 }
 
 export function gradient_f32(
-  dx: usize, g: usize, x: usize, shift: usize, p: usize, q: usize, r: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+  dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  gradient<f32>(dx, g, x, shift, p, q, r, outer, channels, inner, pitch, scratch);
+  gradient<f32>(dx, g, x, mask, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch, scratch);
+}
+
+export function moments_f64(
+  mean: usize, m2: usize, x: usize, mask: usize, n: f64,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
+): void {
+  moments<f64>(mean, m2, x, mask, n, outer, channels, inner, pitch, maskPitch, scratch);
+}
+
+export function affine_f64(
+  y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: f64,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
+): void {
+  affine<f64>(y, x, z, mask, shift, scale, offset, floor, outer, channels, inner, pitch, maskPitch, scratch);
+}
+
+export function reduce_f64(
+  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,
+  shift: usize, scale: usize, offset: usize,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
+): void {
+  reduce<f64>(
+    total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, inner, pitch, maskPitch, scratch,
+  );
 }
 
 export function gradient_f64(
-  dx: usize, g: usize, x: usize, shift: usize, p: usize, q: usize, r: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+  dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  gradient<f64>(dx, g, x, shift, p, q, r, outer, channels, inner, pitch, scratch);
+  gradient<f64>(dx, g, x, mask, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch, scratch);
 }

@@ -1,14 +1,17 @@
+import { General, is, Plain } from './tags';
 import { addTailTo, addTo, lanes, loadTail, sum } from './vec';
 import { severalRows } from './walk';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
- * mean[c] = sum x / n,  m2[c] = sum (x - mean)^2      n = outer * inner
+ * mean[c] = sum x / n,  m2[c] = sum (x - mean)^2      over the n values that the mask lets pass
  *
- *   mean, m2   [channels]                f64   written
- *   x          [outer, channels, inner]  T
- *   pitch      elements between outer slices of x, >= channels * inner
- *   scratch    scratchBytes(channels, inner), aligned to 16
+ *   mean, m2          [channels]                f64   written
+ *   x                 [outer, channels, inner]  T
+ *   mask              [outer, inner]            T     all bits or none of each element; 0: no mask
+ *   n                 values a channel, at least 1
+ *   pitch, maskPitch  elements between outer slices of x, >= channels * inner, and of the mask
+ *   scratch           scratchBytes(channels, inner), aligned to 16
  *
  * One sweep in address order, on d = x - K: mean = K + sum d / n, m2 = sum d^2 - (sum d)^2 / n.
  * K is a value of the channel itself, so that d keeps x's own precision. The error grows with (K - mean)^2 / variance;
@@ -16,17 +19,25 @@ import { narrow, padded, repeatOf, widen } from './wide';
  * Lanes add at most about 60 times in T before the sum goes into f64: 60 * 2^-24 = 3.6e-6 bounds the relative error.
  */
 export function moments<T>(
-  mean: usize, m2: usize, x: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+  mean: usize, m2: usize, x: usize, mask: usize, n: f64,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  samplePositions<T>(scratch, outer, inner, pitch);
-  const n = <f64>outer * <f64>inner;
-  const repeat = repeatOf(outer, channels, inner, pitch);
+  if (mask) walk<T, General>(mean, m2, x, mask, n, outer, channels, inner, pitch, maskPitch, scratch);
+  else walk<T, Plain>(mean, m2, x, 0, n, outer, channels, inner, pitch, 0, scratch);
+}
+
+function walk<T, R>(
+  mean: usize, m2: usize, x: usize, mask: usize, n: f64,
+  outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
+): void {
+  samplePositions<T>(scratch, mask, outer, inner, pitch, maskPitch);
+  const repeat = is<R, General>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * sizeof<T>();
   const shift = scratch + HEADER;
   if (repeat == 0) {
     seedPlanes<T>(x, channels, inner, scratch);
     for (let sweep = 0; sweep < SWEEPS; ++sweep) {
-      sweepPlanes<T>(mean, m2, x, outer, channels, inner, pitch, scratch);
+      sweepPlanes<T, R>(mean, m2, x, mask, outer, channels, inner, step, maskStep, scratch);
       if (settle<T>(mean, m2, channels, n, shift, RECORD, 16, sizeof<T>())) break;
     }
     return;
@@ -36,7 +47,7 @@ export function moments<T>(
   if (repeat > 1) widen<T>(shift, shift, channels, repeat, inner);
   const first = (inner == 1 ? 1 : inner) * sizeof<T>(), next = (inner == 1 ? channels : 1) * sizeof<T>();
   for (let sweep = 0; sweep < SWEEPS; ++sweep) {
-    sweepColumns<T>(mean, m2, x, outer, channels, inner, repeat, pitch, shift);
+    sweepColumns<T, R>(mean, m2, x, mask, outer, channels, inner, repeat, step, maskStep, shift);
     if (settle<T>(mean, m2, channels, n, shift, first, repeat * next, next)) break;
   }
 }
@@ -55,11 +66,14 @@ const HEADER: usize = 64;
 /** Bytes a channel in the walk over planes: K in every lane, sum d, sum d^2. */
 const RECORD: usize = 48;
 
-/** Byte offsets, within any channel, of positions spread evenly over it. */
-function samplePositions<T>(scratch: usize, outer: i32, inner: i32, pitch: i32): void {
+/** Byte offsets, within any channel, of positions spread evenly over it; under a mask, of the next valid ones. */
+function samplePositions<T>(scratch: usize, mask: usize, outer: i32, inner: i32, pitch: i32, maskPitch: i32): void {
   const n = <u64>outer * <u64>inner;
   for (let s: usize = 0; s < SAMPLES; ++s) {
-    const position = <u32>((<u64>(2 * s + 1) * n) / (2 * <u64>SAMPLES));
+    let position = <u32>((<u64>(2 * s + 1) * n) / (2 * <u64>SAMPLES));
+    while (mask && !load<u32>(mask + <usize>((position / inner) * maskPitch + (position % inner)) * sizeof<T>())) {
+      if (++position == <u32>n) position = 0;
+    }
     const element = (position / inner) * pitch + (position % inner);
     store<u32>(scratch + 4 * s, element * <u32>sizeof<T>());
   }
@@ -163,9 +177,9 @@ function settle<T>(
 
 // Planes: [outer, channels, inner], accumulators of every channel in scratch, so that memory is read in address order.
 
-function sweepPlanes<T>(
-  mean: usize, m2: usize, x: usize,
-  outer: i32, channels: i32, inner: i32, pitch: i32, scratch: usize,
+function sweepPlanes<T, R>(
+  mean: usize, m2: usize, x: usize, mask: usize,
+  outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, scratch: usize,
 ): void {
   const piece = 4 * lanes<T>() * CHAIN;
   const planes = min(max(piece / inner, 1), 8);
@@ -175,46 +189,60 @@ function sweepPlanes<T>(
   for (let c = 0; c < channels; ++c) spill<T>(records + RECORD * c, 0, 0);
   for (let o = 0; o < outer; ++o) {
     const last = (o + 1) % planes == 0 || o + 1 == outer;
-    let plane = x + <usize>o * <usize>pitch * sizeof<T>();
+    let plane = x + <usize>o * step;
     for (let c = 0; c < channels; ++c) {
       const record = records + RECORD * c;
-      let rest = inner;
+      let rest = inner, valid = mask;
       while (rest > piece) {
-        addRun<T>(record, plane, piece);
+        addRun<T, R>(record, plane, valid, piece);
         spill<T>(record, mean + 8 * c, m2 + 8 * c);
         plane += <usize>piece * sizeof<T>();
+        valid += <usize>piece * sizeof<T>();
         rest -= piece;
       }
-      addRun<T>(record, plane, rest);
+      addRun<T, R>(record, plane, valid, rest);
       if (last) spill<T>(record, mean + 8 * c, m2 + 8 * c);
       plane += <usize>rest * sizeof<T>();
     }
+    mask += maskStep;
   }
 }
 
+/** x - K, or 0 where the mask does not let x pass. */
+// @ts-ignore: decorator
+@inline function deviation<T, R>(x: v128, k: v128, valid: v128): v128 {
+  const d = v128.sub<T>(x, k);
+  return is<R, General>() ? v128.and(d, valid) : d;
+}
+
 /** Adds n consecutive values of one channel to its record. */
-function addRun<T>(record: usize, x: usize, n: i32): void {
+function addRun<T, R>(record: usize, x: usize, mask: usize, n: i32): void {
   const k = v128.load(record);
   let s = v128.splat<T>(0), q = s;
   const rest = n & (lanes<T>() - 1);
   const end = x + <usize>(n - rest) * sizeof<T>();
   const quads = end - 48;
   while (x < quads) {
-    const a = v128.sub<T>(v128.load(x), k), b = v128.sub<T>(v128.load(x, 16), k);
-    const c = v128.sub<T>(v128.load(x, 32), k), d = v128.sub<T>(v128.load(x, 48), k);
+    const a = deviation<T, R>(v128.load(x), k, is<R, General>() ? v128.load(mask) : k);
+    const b = deviation<T, R>(v128.load(x, 16), k, is<R, General>() ? v128.load(mask, 16) : k);
+    const c = deviation<T, R>(v128.load(x, 32), k, is<R, General>() ? v128.load(mask, 32) : k);
+    const d = deviation<T, R>(v128.load(x, 48), k, is<R, General>() ? v128.load(mask, 48) : k);
     s = v128.add<T>(s, four<T>(a, b, c, d));
     q = v128.add<T>(q, fourSquares<T>(a, b, c, d));
     x += 64;
+    if (is<R, General>()) mask += 64;
   }
   let r = v128.splat<T>(0), t = r;
   while (x < end) {
-    const a = v128.sub<T>(v128.load(x), k);
+    const a = deviation<T, R>(v128.load(x), k, is<R, General>() ? v128.load(mask) : k);
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
     x += 16;
+    if (is<R, General>()) mask += 16;
   }
   if (rest) {
-    const a = v128.sub<T>(loadTail<T>(end, rest), loadTail<T>(record, rest));
+    const valid = is<R, General>() ? loadTail<T>(mask, rest) : k;
+    const a = deviation<T, R>(loadTail<T>(end, rest), loadTail<T>(record, rest), valid);
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
   }
@@ -235,11 +263,10 @@ function spill<T>(record: usize, s: usize, q: usize): void {
 // Rows: [outer, columns], one accumulator per column in scratch: K, sum d, sum d^2, each one padded row.
 
 /** One sweep over rows of `repeat` columns a channel; K of each column stands at `shift`, scratch behind it. */
-function sweepColumns<T>(
-  mean: usize, m2: usize, x: usize,
-  outer: i32, channels: i32, inner: i32, repeat: i32, pitch: i32, shift: usize,
+function sweepColumns<T, R>(
+  mean: usize, m2: usize, x: usize, mask: usize,
+  outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, maskStep: usize, shift: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>();
   const columns = channels * repeat, bytes = <usize>columns * 8;
   const wide = repeat > 1;
   const sums = shift + padded<T>(columns);
@@ -248,10 +275,11 @@ function sweepColumns<T>(
   memory.fill(q, 0, bytes);
   if (wide && inner == 1) {
     const rows = outer / repeat;
-    sweepRows<T>(s, q, x, rows, columns, step * repeat, shift, sums);
-    sweepRows<T>(s, q, x + <usize>(rows * repeat) * step, outer - rows * repeat, channels, step, shift, sums);
+    sweepRows<T, R>(s, q, x, 0, rows, columns, step * repeat, 0, shift, sums);
+    const x1 = x + <usize>(rows * repeat) * step;
+    sweepRows<T, R>(s, q, x1, 0, outer - rows * repeat, channels, step, 0, shift, sums);
   } else {
-    sweepRows<T>(s, q, x, outer, columns, step, shift, sums);
+    sweepRows<T, R>(s, q, x, mask, outer, columns, step, maskStep, shift, sums);
   }
   if (wide) {
     narrow(mean, s, channels, repeat, inner);
@@ -260,8 +288,9 @@ function sweepColumns<T>(
 }
 
 /** Adds sum d and sum d^2 of every column to the totals, by way of two rows of lane sums. */
-function sweepRows<T>(
-  total: usize, squares: usize, x: usize, outer: i32, columns: i32, step: usize, shift: usize, sums: usize,
+function sweepRows<T, R>(
+  total: usize, squares: usize, x: usize, mask: usize,
+  outer: i32, columns: i32, step: usize, maskStep: usize, shift: usize, sums: usize,
 ): void {
   const width = padded<T>(columns);
   const s = sums, q = s + width;
@@ -271,32 +300,44 @@ function sweepRows<T>(
   const block = byFour ? 4 * CHAIN : CHAIN / 4;
   for (let o = 0; o < outer; o += block) {
     const rows = min(block, outer - o);
-    const quads = byFour ? rows >> 2 : 0;
+    const quads = byFour ? rows >> 2 : 0, done = quads << 2;
     memory.fill(s, 0, 2 * width);
-    if (quads) addFourRows<T>(s, q, shift, x, quads, full, step);
-    addRows<T>(s, q, shift, x + <usize>(quads << 2) * step, rows - (quads << 2), full, step);
-    if (rest) addRowTails<T>(s + full, q + full, shift + full, x + full, rows, rest, step);
+    if (quads) addFourRows<T, R>(s, q, shift, x, mask, quads, full, step, maskStep);
+    const x1 = x + <usize>done * step, mask1 = mask + <usize>done * maskStep;
+    addRows<T, R>(s, q, shift, x1, mask1, rows - done, full, step, maskStep);
+    if (rest) addRowTails<T, R>(s + full, q + full, shift + full, x + full, mask, rows, rest, step, maskStep);
     spillRows<T>(total, s, full, rest);
     spillRows<T>(squares, q, full, rest);
     x += <usize>rows * step;
+    mask += <usize>rows * maskStep;
   }
 }
 
 /** Four rows at a time: a quarter of the accumulator traffic, and sums of four before a lane sees them. */
-function addFourRows<T>(s: usize, q: usize, shift: usize, x: usize, quads: i32, full: usize, step: usize): void {
+function addFourRows<T, R>(
+  s: usize, q: usize, shift: usize, x: usize, mask: usize, quads: i32, full: usize, step: usize, maskStep: usize,
+): void {
+  let m0 = v128.splat<T>(0), m1 = m0, m2 = m0, m3 = m0;
   for (; quads > 0; --quads) {
+    if (is<R, General>()) {
+      m0 = v128.load_splat<T>(mask);
+      m1 = v128.load_splat<T>(mask + maskStep);
+      m2 = v128.load_splat<T>(mask + 2 * maskStep);
+      m3 = v128.load_splat<T>(mask + 3 * maskStep);
+      mask += 4 * maskStep;
+    }
     let x0 = x, x1 = x + step, x2 = x1 + step, x3 = x2 + step;
     let sp = s, qp = q, kp = shift;
     const end = x + full;
     const pairs = end - 16;
     while (x0 < pairs) {
       const k = v128.load(kp), l = v128.load(kp, 16);
-      const a0 = v128.sub<T>(v128.load(x0), k), a1 = v128.sub<T>(v128.load(x1), k);
-      const a2 = v128.sub<T>(v128.load(x2), k), a3 = v128.sub<T>(v128.load(x3), k);
+      const a0 = deviation<T, R>(v128.load(x0), k, m0), a1 = deviation<T, R>(v128.load(x1), k, m1);
+      const a2 = deviation<T, R>(v128.load(x2), k, m2), a3 = deviation<T, R>(v128.load(x3), k, m3);
       v128.store(sp, v128.add<T>(v128.load(sp), four<T>(a0, a1, a2, a3)));
       v128.store(qp, v128.add<T>(v128.load(qp), fourSquares<T>(a0, a1, a2, a3)));
-      const b0 = v128.sub<T>(v128.load(x0, 16), l), b1 = v128.sub<T>(v128.load(x1, 16), l);
-      const b2 = v128.sub<T>(v128.load(x2, 16), l), b3 = v128.sub<T>(v128.load(x3, 16), l);
+      const b0 = deviation<T, R>(v128.load(x0, 16), l, m0), b1 = deviation<T, R>(v128.load(x1, 16), l, m1);
+      const b2 = deviation<T, R>(v128.load(x2, 16), l, m2), b3 = deviation<T, R>(v128.load(x3, 16), l, m3);
       v128.store(sp, v128.add<T>(v128.load(sp, 16), four<T>(b0, b1, b2, b3)), 16);
       v128.store(qp, v128.add<T>(v128.load(qp, 16), fourSquares<T>(b0, b1, b2, b3)), 16);
       x0 += 32; x1 += 32; x2 += 32; x3 += 32;
@@ -304,8 +345,8 @@ function addFourRows<T>(s: usize, q: usize, shift: usize, x: usize, quads: i32, 
     }
     if (x0 < end) {
       const k = v128.load(kp);
-      const a0 = v128.sub<T>(v128.load(x0), k), a1 = v128.sub<T>(v128.load(x1), k);
-      const a2 = v128.sub<T>(v128.load(x2), k), a3 = v128.sub<T>(v128.load(x3), k);
+      const a0 = deviation<T, R>(v128.load(x0), k, m0), a1 = deviation<T, R>(v128.load(x1), k, m1);
+      const a2 = deviation<T, R>(v128.load(x2), k, m2), a3 = deviation<T, R>(v128.load(x3), k, m3);
       v128.store(sp, v128.add<T>(v128.load(sp), four<T>(a0, a1, a2, a3)));
       v128.store(qp, v128.add<T>(v128.load(qp), fourSquares<T>(a0, a1, a2, a3)));
     }
@@ -314,14 +355,21 @@ function addFourRows<T>(s: usize, q: usize, shift: usize, x: usize, quads: i32, 
 }
 
 /** One row at a time: a single stream, which the prefetcher follows best. */
-function addRows<T>(s: usize, q: usize, shift: usize, x: usize, rows: i32, full: usize, step: usize): void {
+function addRows<T, R>(
+  s: usize, q: usize, shift: usize, x: usize, mask: usize, rows: i32, full: usize, step: usize, maskStep: usize,
+): void {
+  let valid = v128.splat<T>(0);
   for (; rows > 0; --rows) {
+    if (is<R, General>()) {
+      valid = v128.load_splat<T>(mask);
+      mask += maskStep;
+    }
     let xp = x, sp = s, qp = q, kp = shift;
     const end = x + full;
     const pairs = end - 16;
     while (xp < pairs) {
-      const a = v128.sub<T>(v128.load(xp), v128.load(kp));
-      const b = v128.sub<T>(v128.load(xp, 16), v128.load(kp, 16));
+      const a = deviation<T, R>(v128.load(xp), v128.load(kp), valid);
+      const b = deviation<T, R>(v128.load(xp, 16), v128.load(kp, 16), valid);
       v128.store(sp, v128.add<T>(v128.load(sp), a));
       v128.store(sp, v128.add<T>(v128.load(sp, 16), b), 16);
       v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(a, a)));
@@ -329,7 +377,7 @@ function addRows<T>(s: usize, q: usize, shift: usize, x: usize, rows: i32, full:
       xp += 32; sp += 32; qp += 32; kp += 32;
     }
     if (xp < end) {
-      const a = v128.sub<T>(v128.load(xp), v128.load(kp));
+      const a = deviation<T, R>(v128.load(xp), v128.load(kp), valid);
       v128.store(sp, v128.add<T>(v128.load(sp), a));
       v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(a, a)));
     }
@@ -338,12 +386,14 @@ function addRows<T>(s: usize, q: usize, shift: usize, x: usize, rows: i32, full:
 }
 
 /** The columns that do not fill a vector, down all rows of a block. */
-function addRowTails<T>(s: usize, q: usize, shift: usize, x: usize, rows: i32, rest: i32, step: usize): void {
+function addRowTails<T, R>(
+  s: usize, q: usize, shift: usize, x: usize, mask: usize, rows: i32, rest: i32, step: usize, maskStep: usize,
+): void {
   const k = loadTail<T>(shift, rest);
   let total = v128.splat<T>(0), squares = total;
   let inBlock = v128.splat<T>(0), squaresInBlock = inBlock;
   for (let r = 1; r <= rows; ++r) {
-    const a = v128.sub<T>(loadTail<T>(x, rest), k);
+    const a = deviation<T, R>(loadTail<T>(x, rest), k, is<R, General>() ? v128.load_splat<T>(mask) : k);
     inBlock = v128.add<T>(inBlock, a);
     squaresInBlock = v128.add<T>(squaresInBlock, v128.mul<T>(a, a));
     if ((r & 3) == 0 || r == rows) {
@@ -352,6 +402,7 @@ function addRowTails<T>(s: usize, q: usize, shift: usize, x: usize, rows: i32, r
       inBlock = squaresInBlock = v128.splat<T>(0);
     }
     x += step;
+    mask += maskStep;
   }
   v128.store(s, total);
   v128.store(q, squares);

@@ -63,3 +63,9 @@
     if (n > 2) store<f64>(total, load<f64>(total, 16) + <f64>f32x4.extract_lane(v, 2), 16);
   }
 }
+
+/** g where y is above 0 or NaN, else 0. */
+// @ts-ignore: decorator
+@inline export function rectified<T>(g: v128, y: v128): v128 {
+  return v128.andnot(g, v128.le<T>(y, v128.splat<T>(0)));
+}

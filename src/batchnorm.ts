@@ -1,41 +1,30 @@
+import type { BackwardOptions, ForwardOptions, Gradients, Snapshot } from './calls.js';
 import { Context, type ForwardContext } from './context.js';
-import { type ChannelNumbers, FIELDS } from './formulas.js';
-import type { DType, Floats, Geometry } from './kernels.js';
-import { type BatchNormOptions, type Settings, settingsOf } from './options.js';
+import { type ChannelNumbers, type ChannelRange, FIELDS, normalise, parameterGradients, renormalise } from './formulas.js';
+import type { DType, Floats } from './kernels.js';
+import { checkMask, countValid } from './mask.js';
+import { type BatchNormOptions, checkRenorm, type RenormLimits, type Settings, settingsOf } from './options.js';
 import * as passes from './passes.js';
-import { Engine, MemoryTensor, sharedRuntime, type Tensor } from './runtime.js';
-import { Scratch } from './scratch.js';
-import { checkOptions, checkOverlap, checkShape, describe, geometryOf, type Layout } from './shape.js';
-import { MOST_CHANNELS, type Operand } from './staging.js';
+import { Runner } from './run.js';
+import { Engine, MemoryTensor, type Runtime, sharedRuntime, type Tensor } from './runtime.js';
+import { checkBoolean, checkOptions, checkOverlap, checkShape, describe, geometryOf, type Layout } from './shape.js';
 import { readState, type State, writeState } from './state.js';
-import { takeRunning, updateRunning } from './statistics.js';
-import { checkOutput, checkSameKind, checkValues, floatsOf, reach, type Values, valuesLike } from './values.js';
+import {
+  areFinite, checkFinite, checkMoments, checkSums, type GradientSums, type Moments, takeMoments, takeRunning, updateRunning,
+} from './statistics.js';
+import {
+  checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
+} from './values.js';
 
-/** Options of one `forward`. */
-export interface ForwardOptions<A> {
-  /** Written and returned; of the shape and type of x. May be x itself where no backward will follow. */
-  out?: A;
-  /** Default true in training; false leaves running statistics and the counter untouched. */
-  updateStats?: boolean;
-}
+/**
+ * Runs an action of several forwards as one: where it throws, running statistics, counter and context are as they were.
+ * For the package itself.
+ */
+export let atomically: <T>(bn: BatchNorm, action: () => T) => T;
 
-/** Options of one `backward`. */
-export interface BackwardOptions<A> {
-  /** Of which forward; default: the latest. */
-  context?: ForwardContext;
-  /** Takes dx; of the shape and type of dy. May be dy itself. */
-  out?: A;
-}
-
-/** What `backward` returns. */
-export interface Gradients<A> {
-  dx: A;
-  /** [C]; null where there is no weight. */
-  dweight: Floats | null;
-  /** [C]; null where there is no bias. */
-  dbias: Floats | null;
-  /** null: forward had no residual. */
-  dresidual: A | null;
+/** @throws {TypeError} anything but a BatchNorm. */
+export function checkModule(name: string, bn: unknown): asserts bn is BatchNorm {
+  if (!(bn instanceof BatchNorm)) throw new TypeError(`${name}() expected a BatchNorm, got ${describe(bn)}`);
 }
 
 /**
@@ -67,10 +56,12 @@ export class BatchNorm {
   /** What every context's numbers start from: copying an array is the fastest way to a new one. */
   readonly #numbers: ChannelNumbers;
   #runtime: Engine | undefined;
-  #scratch: Scratch | undefined;
+  #runner: Runner | undefined;
   #training = true;
+  #frozen = false;
   #disposed = false;
   #context: Context | null = null;
+  readonly #snapshots = new WeakSet<Snapshot>();
   /** Whether the latest context is in other hands. */
   #contextSeen = false;
 
@@ -105,13 +96,45 @@ export class BatchNorm {
   }
 
   train(mode = true): this {
-    if (typeof mode !== 'boolean') throw new TypeError(`"mode" expected true or false, got ${describe(mode)}`);
+    checkBoolean('mode', mode);
     this.#training = mode;
     return this;
   }
 
   eval(): this {
     return this.train(false);
+  }
+
+  /** Whether `freeze` is in force. */
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
+  /** Normalises with running statistics and leaves them alone, whatever `train` says, until `unfreeze`. @throws {TypeError} without them. */
+  freeze(): this {
+    if (!this.runningMean) throw new TypeError('freeze() expected running statistics, got trackRunningStats false');
+    this.#frozen = true;
+    return this;
+  }
+
+  unfreeze(): this {
+    this.#frozen = false;
+    return this;
+  }
+
+  /** What computes: the one given, or the shared one. */
+  get runtime(): Runtime {
+    return this.#engine();
+  }
+
+  /** What follows the affine map. */
+  get activation(): 'none' | 'relu' {
+    return this.#settings.activation;
+  }
+
+  /** Live limits of batch renormalization: a schedule writes into them. null without. */
+  get renorm(): RenormLimits | null {
+    return this.#settings.renorm;
   }
 
   /** Context of the latest forward; hold it to run backward later or out of order. */
@@ -135,38 +158,128 @@ export class BatchNorm {
   forward(
     x: Floats | Tensor, second?: readonly number[] | ForwardOptions<Tensor>, third?: ForwardOptions<never>,
   ): Floats | Tensor {
+    const own = x instanceof MemoryTensor;
+    const options = (own ? (second as ForwardOptions<never>) : third) ?? {};
+    return this.#forward(x, own ? x.shape : (second as readonly number[]), options, null);
+  }
+
+  /**
+   * `forward` with batch statistics that are given, those of a larger batch of which x is a part. They enter the
+   * running statistics like a batch's own (`updateStats: false` leaves these alone): once for the whole batch. Where
+   * `forward` would not take batch statistics, in eval or frozen, neither does this.
+   *
+   * @param statistics - from `moments`, and `mergeMoments` over the parts
+   * @throws {TypeError | RangeError} as `forward`; statistics of another number of channels or of no values.
+   */
+  forwardWith(
+    statistics: Moments, x: Float32Array, shape: readonly number[], options?: ForwardOptions<Float32Array>,
+  ): Float32Array;
+  forwardWith(
+    statistics: Moments, x: Float64Array, shape: readonly number[], options?: ForwardOptions<Float64Array>,
+  ): Float64Array;
+  forwardWith(statistics: Moments, x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
+  forwardWith(
+    statistics: Moments, x: Floats | Tensor, second?: readonly number[] | ForwardOptions<Tensor>,
+    third?: ForwardOptions<never>,
+  ): Floats | Tensor {
+    checkMoments('statistics', statistics, this.channels);
+    if (statistics.count === 0) throw new RangeError('"statistics" expected a count of 1 or more, got 0');
+    const own = x instanceof MemoryTensor;
+    const options = (own ? (second as ForwardOptions<never>) : third) ?? {};
+    return this.#forward(x, own ? x.shape : (second as readonly number[]), options, statistics);
+  }
+
+  #forward(
+    x: Values | Tensor, shape: readonly number[], options: ForwardOptions<Values>, statistics: Moments | null,
+  ): Values {
     const engine = this.#engine();
-    const options: ForwardOptions<Values> = (x instanceof MemoryTensor ? (second as ForwardOptions<never>) : third) ?? {};
-    checkOptions('forward', options, ['out', 'updateStats']);
-    const { out, updateStats = true } = options;
-    if (typeof updateStats !== 'boolean') {
-      throw new TypeError(`"updateStats" expected true or false, got ${describe(updateStats)}`);
-    }
-    const shape = x instanceof MemoryTensor ? x.shape : second;
+    checkOptions('forward', options, ['out', 'residual', 'mask', 'updateStats']);
+    const { out, residual, mask = null, updateStats = true } = options;
+    checkBoolean('updateStats', updateStats);
     checkShape(shape);
     const geometry = geometryOf(shape, this.layout, this.channels);
     checkValues('x', x, this.dtype, shape, engine);
+    if (residual !== undefined) checkInput(residual, 'residual', 'x', x, this.dtype, shape, engine);
     if (out !== undefined) checkOutput(out, 'x', x, this.dtype, shape, engine);
-    const count = geometry.outer * geometry.inner;
-    const mode = this.#training || !this.runningMean ? 'batch' : 'running';
-    if (mode === 'batch' && count === 1) {
-      throw new RangeError(`Expected more than 1 value per channel when training, got shape [${shape.join(', ')}]`);
-    }
+    if (out !== undefined && residual !== undefined) checkOutput(out, 'residual', residual, this.dtype, shape, engine);
+    if (mask !== null) checkMask(mask, geometry);
+    const { renorm, activation, onNonFinite } = this.#settings;
+    if (renorm !== null) checkRenorm(renorm);
+    const values = mask === null ? geometry.outer * geometry.inner : countValid(mask);
+    const count = statistics?.count ?? values;
+    const mode = this.#modeOf(count, shape);
+    const given = mode === 'batch' ? statistics : null;
 
     const y = out ?? valuesLike(x);
-    const numbers = count === 0 ? this.#numbers.slice() : this.#newNumbers();
-    const ownShape = x instanceof MemoryTensor ? shape : [...shape];
-    const context = new Context(this, mode, count, numbers, ownShape, x === y ? null : x);
-    if (count > 0) {
-      this.#run(engine, geometry, [x, y], [0, 0], out ? null : y, ([x, y], limit, scratch) => {
-        const { weight, bias, eps } = this;
-        if (mode === 'running') takeRunning(numbers, this.runningMean!, this.runningVar!);
-        const kernels = engine.kernels[this.dtype];
-        passes.forward({ kernels, scratch, geometry, limit, context, x, y, weight, bias, eps });
+    const relu = activation === 'relu';
+    const corrected = renorm !== null && mode === 'batch' && count > 0;
+    const numbers = count === 0 || onNonFinite === 'error' ? this.#numbers.slice() : this.#newNumbers();
+    const context = new Context(numbers, {
+      owner: this, mode, count, relu,
+      shape: x instanceof MemoryTensor ? shape : [...shape],
+      x: sameMemory(x, y) ? null : x,
+      y: relu && residual !== undefined ? y : null,
+      mask: mask === null ? null : new Uint8Array(mask),
+      residual: residual !== undefined,
+      renorm: corrected ? { r: new Float64Array(this.channels), d: new Float64Array(this.channels) } : null,
+    });
+    const all = { channelStart: 0, channels: this.channels };
+    const adjust = corrected ? this.#renormaliser(context) : null;
+    const take = () => {
+      if (mode === 'running') takeRunning(numbers, this.runningMean!, this.runningVar!);
+      if (given === null) return;
+      takeMoments(numbers, given);
+      if (onNonFinite === 'error') checkFinite(numbers);
+    };
+    releaseOnThrow(out ? [] : [y], () => {
+      const { weight, bias, eps } = this;
+      if (values === 0) {
+        // What the gradients of other parts need is there all the same.
+        if (count > 0) {
+          take();
+          normalise(numbers, weight, bias, eps, all);
+          adjust?.(all);
+        }
+        if (geometry.outer * geometry.inner > 0) floatsIn(y).fill(0);
+        return;
+      }
+      const tensors = residual === undefined ? [x, y] : [x, y, residual];
+      const places = residual === undefined ? [0, 0] : [0, 0, 1];
+      this.#runnerOf(engine).run(geometry, tensors, places, mask, (operands, { kernels, scratch, limit, mask }) => {
+        take();
+        const pass = {
+          // Written out, since a spread costs as much as normalising 60x100.
+          kernels, scratch, geometry, limit, mask, numbers, x: operands[0]!, y: operands[1]!, residual: operands[2] ?? null,
+          weight, bias, eps, floor: relu ? 0 : Number.NEGATIVE_INFINITY, adjust,
+        };
+        let measured = mode === 'running' || given !== null;
+        if (!measured && onNonFinite === 'error') {
+          passes.measure(pass);
+          measured = true;
+          checkFinite(numbers);
+        }
+        passes.forward(pass, measured);
       });
-    }
-    this.#commit(context, updateStats && this.#training);
+    });
+    const counts = updateStats && this.#training && mode === 'batch' && count > 0;
+    this.#commit(context, counts && !(onNonFinite === 'skip' && !areFinite(numbers)));
     return y;
+  }
+
+  /** Which statistics normalise, Alg. 1 or Alg. 2. @throws {RangeError} where the batch allows none. */
+  #modeOf(count: number, shape: readonly number[]): 'batch' | 'running' {
+    if (this.#frozen || (!this.#training && this.runningMean)) return 'running';
+    if (count !== 1) return 'batch';
+    const { onSingleValue } = this.#settings;
+    if (onSingleValue === 'zero') return 'batch';
+    if (onSingleValue === 'running' && this.runningMean) return 'running';
+    throw new RangeError(`Expected more than 1 value per channel when training, got shape [${shape.join(', ')}]`);
+  }
+
+  #renormaliser({ numbers, saved }: Context): (range: ChannelRange) => void {
+    const { runningMean, runningVar, weight, eps } = this;
+    const { rMax, dMax } = this.#settings.renorm!;
+    return (range) => renormalise(saved.renorm!, numbers, runningMean!, runningVar!, weight, eps, rMax, dMax, range);
   }
 
   /**
@@ -182,32 +295,108 @@ export class BatchNorm {
   backward(dy: Float64Array, options?: BackwardOptions<Float64Array>): Gradients<Float64Array>;
   backward(dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
   backward(dy: Floats | Tensor, options: BackwardOptions<never> = {}): Gradients<Floats> | Gradients<Tensor> {
-    const engine = this.#engine();
-    checkOptions('backward', options, ['context', 'out']);
-    const out = options.out as unknown;
-    const context = this.#contextOf(options.context === undefined ? this.#context : options.context);
-    const { shape, count } = context;
-    const x = context.x!;
-    checkSameKind('dy', dy, 'x', x);
-    checkValues('dy', dy, this.dtype, shape, engine);
-    checkValues('x', x, this.dtype, shape, engine);
-    if (out !== undefined) {
-      checkOutput(out, 'dy', dy, this.dtype, shape, engine);
-      if (out === x) throw new RangeError('"out" expected to be apart from x, which its context still holds, got x');
-      if (!(x instanceof MemoryTensor)) checkOverlap('out', out as Floats, 'x', x);
-    }
+    return this.#backward(dy, options, null) as Gradients<Floats> | Gradients<Tensor>;
+  }
 
-    const geometry = geometryOf(shape, this.layout, this.channels);
-    const dx = out ?? valuesLike(x);
-    const dweight = this.weight && floatsOf(this.dtype, this.channels);
-    const dbias = this.bias && floatsOf(this.dtype, this.channels);
-    if (count > 0) {
-      this.#run(engine, geometry, [x, dy, dx], [0, 1, 1], out ? null : dx, ([x, dy, dx], limit, scratch) => {
-        const kernels = engine.kernels[this.dtype];
-        passes.backward({ kernels, scratch, geometry, limit, context, x, dy, dx, dweight, dbias });
+  /**
+   * The two sums over a batch that all gradients need, of one part of it: to be added up over all parts and given to
+   * `backwardWith`. dweight is dot / sqrt(variance + eps), dbias is total.
+   */
+  backwardSums(dy: Floats | Tensor, options: { context?: ForwardContext } = {}): GradientSums {
+    const engine = this.#engine();
+    checkOptions('backwardSums', options, ['context']);
+    const context = this.#contextOf(options.context === undefined ? this.#context : options.context);
+    const sums = { total: new Float64Array(this.channels), dot: new Float64Array(this.channels) };
+    this.#checkGradient(engine, dy, context);
+    this.#runBackward(engine, context, dy, null, null, (pass) => { passes.sumGradients(pass, sums); });
+    return sums;
+  }
+
+  /** `backward` of one part of a batch, from the sums of all parts. */
+  backwardWith(sums: GradientSums, dy: Float32Array, options?: BackwardOptions<Float32Array>): Gradients<Float32Array>;
+  backwardWith(sums: GradientSums, dy: Float64Array, options?: BackwardOptions<Float64Array>): Gradients<Float64Array>;
+  backwardWith(sums: GradientSums, dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
+  backwardWith(
+    sums: GradientSums, dy: Floats | Tensor, options: BackwardOptions<never> = {},
+  ): Gradients<Floats> | Gradients<Tensor> {
+    checkSums(sums, this.channels);
+    return this.#backward(dy, options, sums) as Gradients<Floats> | Gradients<Tensor>;
+  }
+
+  #backward(dy: Values | Tensor, options: BackwardOptions<unknown>, sums: GradientSums | null): Gradients<Values> {
+    const engine = this.#engine();
+    checkOptions('backward', options, ['context', 'out', 'parameters']);
+    const { out, parameters = true } = options;
+    checkBoolean('parameters', parameters);
+    const context = this.#contextOf(options.context === undefined ? this.#context : options.context);
+    this.#checkGradient(engine, dy, context);
+    if (out !== undefined) this.#checkGradientOutput(engine, out, dy, context);
+
+    const { x, residual, renorm } = context.saved;
+    const dx = (out as Values | undefined) ?? valuesLike(x!);
+    let dresidual: Values | null = null;
+    const dweight = parameters && this.weight ? floatsOf(this.dtype, this.channels) : null;
+    const dbias = parameters && this.bias ? floatsOf(this.dtype, this.channels) : null;
+    const made: Values[] = out === undefined ? [dx] : [];
+    releaseOnThrow(made, () => {
+      if (residual) {
+        dresidual = valuesLike(x!);
+        made.push(dresidual);
+      }
+      if (sums !== null) {
+        const all = { channelStart: 0, channels: this.channels };
+        parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
+      }
+      this.#runBackward(engine, context, dy, dx, dresidual, (pass) => {
+        if (sums === null) passes.backward(pass, { dweight, dbias });
+        else passes.differentiate(pass, sums);
       });
+      if (sums === null) return;
+      const all = { channelStart: 0, channels: this.channels };
+      parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
+    });
+    return { dx, dweight, dbias, dresidual };
+  }
+
+  /** Checks dy against the forward that it differentiates. */
+  #checkGradient(engine: Engine, dy: Values | Tensor, { saved }: Context): asserts dy is Values {
+    checkInput(dy, 'dy', 'x', saved.x!, this.dtype, saved.shape, engine);
+    checkValues('x', saved.x, this.dtype, saved.shape, engine);
+    if (saved.y !== null) checkValues('y', saved.y, this.dtype, saved.shape, engine);
+  }
+
+  #checkGradientOutput(engine: Engine, out: unknown, dy: Values, { saved }: Context): void {
+    const { shape } = saved;
+    checkOutput(out, 'dy', dy, this.dtype, shape, engine);
+    for (const [name, kept] of [['x', saved.x], ['y', saved.y]] as const) {
+      if (kept === null) continue;
+      if (sameMemory(out as Values, kept)) throw new RangeError(`"out" expected to be apart from ${name}, which its context still holds, got ${name}`);
+      if (!(kept instanceof MemoryTensor)) checkOverlap('out', out as Floats, name, kept);
     }
-    return { dx, dweight, dbias, dresidual: null } as Gradients<Floats> | Gradients<Tensor>;
+  }
+
+  /** Runs a backward pass; without dx and dresidual it is one that only sums. */
+  #runBackward(
+    engine: Engine, context: Context, dy: Values, dx: Values | null, dresidual: Values | null,
+    use: (pass: passes.BackwardPass) => void,
+  ): void {
+    const { shape, mask, x, y, count } = context.saved;
+    const geometry = geometryOf(shape, this.layout, this.channels);
+    if (count === 0 || geometry.outer * geometry.inner === 0 || (mask !== null && countValid(mask) === 0)) {
+      if (dx !== null) floatsIn(dx).fill(0);
+      if (dresidual !== null) floatsIn(dresidual).fill(0);
+      return;
+    }
+    const values = [x!, dy, dx ?? dy], places = [0, 1, 1];
+    if (dresidual !== null) { values.push(dresidual); places.push(2); }
+    if (y !== null) { values.push(y); places.push(3); }
+    this.#runnerOf(engine).run(geometry, values, places, mask, (operands, { kernels, scratch, limit, mask }) => {
+      use({
+        kernels, scratch, geometry, limit, mask, numbers: context.numbers, saved: context.saved,
+        x: operands[0]!, dy: operands[1]!, dx: operands[2]!,
+        dresidual: dresidual === null ? null : operands[3]!, y: y === null ? null : operands[operands.length - 1]!,
+      });
+    });
   }
 
   /** Copies under torch's names: weight, bias, running_mean, running_var, num_batches_tracked, as far as they exist. */
@@ -227,6 +416,29 @@ export class BatchNorm {
     return this;
   }
 
+  /** A copy of running statistics and counter: a batch that is run again or thrown away need not count. */
+  snapshot(): Snapshot {
+    const { runningMean, runningVar, numBatchesTracked } = this;
+    const snapshot: Snapshot = {
+      runningMean: runningMean && (runningMean.slice() as Floats),
+      runningVar: runningVar && (runningVar.slice() as Floats),
+      numBatchesTracked,
+    };
+    this.#snapshots.add(snapshot);
+    return snapshot;
+  }
+
+  /** Running statistics and counter as they were. @throws {TypeError} anything but a snapshot of this module. */
+  restore(snapshot: Snapshot): this {
+    if (!this.#snapshots.has(snapshot)) {
+      throw new TypeError(`"snapshot" expected one of this module's snapshot(), got ${describe(snapshot)}`);
+    }
+    if (snapshot.runningMean) this.runningMean!.set(snapshot.runningMean);
+    if (snapshot.runningVar) this.runningVar!.set(snapshot.runningVar);
+    this.numBatchesTracked = snapshot.numBatchesTracked;
+    return this;
+  }
+
   /** Running mean to 0, running variance to 1, counter to 0. */
   resetRunningStats(): this {
     this.runningMean?.fill(0);
@@ -235,10 +447,27 @@ export class BatchNorm {
     return this;
   }
 
-  /** Lets go of the latest context, and with it of x. Forward and backward throw a TypeError from then on. */
+  /** Lets go of the latest context, and with it of x. All that computes throws a TypeError from then on. */
   dispose(): void {
     this.#disposed = true;
     this.#context = null;
+  }
+
+  static {
+    atomically = (bn, action) => {
+      const { context, runningMean, runningVar, numBatchesTracked } = bn;
+      const mean = runningMean?.slice(), variance = runningVar?.slice();
+      try {
+        return action();
+      } catch (error) {
+        bn.#context = context as Context | null;
+        bn.#contextSeen = true;
+        if (mean) runningMean!.set(mean);
+        if (variance) runningVar!.set(variance);
+        bn.numBatchesTracked = numBatchesTracked;
+        throw error;
+      }
+    };
   }
 
   #engine(): Engine {
@@ -248,39 +477,22 @@ export class BatchNorm {
     return this.#runtime;
   }
 
+  #runnerOf(engine: Engine): Runner {
+    this.#runner ??= new Runner(engine, this.dtype);
+    return this.#runner;
+  }
+
   #state(): State {
     return { weight: this.weight, bias: this.bias, running_mean: this.runningMean, running_var: this.runningVar };
   }
 
   #contextOf(context: ForwardContext | null): Context {
     if (context === null) throw new TypeError('backward() expected a forward() before it, got none');
-    if (!(context instanceof Context) || context.owner !== this) {
+    if (!(context instanceof Context) || context.saved.owner !== this) {
       throw new TypeError(`"context" expected one of this module's forward(), got ${describe(context)}`);
     }
-    if (context.x === null) throw new TypeError('backward() expected x to be kept, got a forward() that wrote over it');
+    if (context.saved.x === null) throw new TypeError('backward() expected x to be kept, got a forward() that wrote over it');
     return context;
-  }
-
-  /** Runs a pass with its operands and scratch. Where it throws, a result that nobody will see is given back. */
-  #run<const V extends readonly Values[]>(
-    engine: Engine, geometry: Geometry, values: V, places: readonly number[], result: Values | null,
-    pass: (operands: { [I in keyof V]: Operand }, limit: number, scratch: Scratch) => void,
-  ): void {
-    this.#scratch ??= new Scratch(engine, this.dtype);
-    const scratch = this.#scratch;
-    let stage = 0;
-    try {
-      const near = reach(engine, this.dtype, geometry, values, places);
-      stage = near.stage;
-      scratch.take(Math.min(this.channels, MOST_CHANNELS), geometry.inner);
-      pass(near.operands, near.limit, scratch);
-    } catch (error) {
-      if (result instanceof MemoryTensor) result.dispose();
-      throw error;
-    } finally {
-      scratch.free();
-      if (stage) engine.free(stage);
-    }
   }
 
   /**
@@ -297,7 +509,7 @@ export class BatchNorm {
   #commit(context: Context, updateStats: boolean): void {
     this.#context = context;
     this.#contextSeen = false;
-    if (!updateStats || !this.runningMean || context.count === 0) return;
+    if (!updateStats || !this.runningMean) return;
     this.numBatchesTracked++;
     const factor = this.momentum === null ? 1 / this.numBatchesTracked : this.momentum;
     const { runningVariance } = this.#settings;

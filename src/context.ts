@@ -1,7 +1,6 @@
 import type { BatchNorm } from './batchnorm.js';
-import { type ChannelNumbers, FIELDS, MEAN, VARIANCE } from './formulas.js';
-import type { Floats } from './kernels.js';
-import type { MemoryTensor } from './runtime.js';
+import { type ChannelNumbers, FIELDS, MEAN, type Renormalisation, VARIANCE } from './formulas.js';
+import type { Values } from './values.js';
 
 /** What one forward call leaves for its backward. Immutable, independent of later calls and of the module's mode. */
 export interface ForwardContext {
@@ -11,40 +10,49 @@ export interface ForwardContext {
   readonly mean: Float64Array;
   /** [C], biased. */
   readonly variance: Float64Array;
-  /** M, the values of one channel. */
+  /** M, the values of one channel that are not masked. */
   readonly count: number;
 }
 
-/** A context with what only the package reads: whose it is, the numbers of each channel, the x that backward needs. */
-export class Context implements ForwardContext {
+/** What a forward leaves for its backward beside the numbers of each channel. */
+export interface Saved {
   readonly owner: BatchNorm;
-  readonly numbers: ChannelNumbers;
+  readonly mode: 'batch' | 'running';
+  readonly count: number;
   readonly shape: readonly number[];
   /** The input itself, not a copy; null where forward wrote its output over it. */
-  readonly x: Floats | MemoryTensor | null;
-  readonly #mode: 'batch' | 'running';
-  readonly #count: number;
+  readonly x: Values | null;
+  /** The output itself, where a ReLU came after a residual. */
+  readonly y: Values | null;
+  /** A copy. */
+  readonly mask: Uint8Array | null;
+  readonly relu: boolean;
+  readonly residual: boolean;
+  readonly renorm: Renormalisation | null;
+}
+
+/** A context with what only the package reads. */
+export class Context implements ForwardContext {
+  readonly numbers: ChannelNumbers;
+  readonly #saved: Saved;
   #mean: Float64Array | undefined;
   #variance: Float64Array | undefined;
 
-  constructor(
-    owner: BatchNorm, mode: Context['mode'], count: number, numbers: ChannelNumbers,
-    shape: readonly number[], x: Context['x'],
-  ) {
-    this.owner = owner;
-    this.#mode = mode;
-    this.#count = count;
+  constructor(numbers: ChannelNumbers, saved: Saved) {
     this.numbers = numbers;
-    this.shape = shape;
-    this.x = x;
+    this.#saved = saved;
+  }
+
+  get saved(): Saved {
+    return this.#saved;
   }
 
   get mode(): 'batch' | 'running' {
-    return this.#mode;
+    return this.#saved.mode;
   }
 
   get count(): number {
-    return this.#count;
+    return this.#saved.count;
   }
 
   /** A copy, made when first asked for. */

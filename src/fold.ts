@@ -41,8 +41,9 @@ interface Sums {
  *
  * Before: weight * a and (bias - mean) * a + beta, where a = gamma / sqrt(variance + eps) of the output channel. After:
  * weight * a of the input channel, and bias + sum of weight * (beta - mean * a). Ioffe & Szegedy 2015, Alg. 2 line 11;
- * in f64, rounded once. An activation between the two forbids folding, and so does padding before a layer after: its
- * zeros would have to be beta - mean * a. A transposed convolution after is refused, since its borders sum fewer inputs.
+ * in f64, rounded once. The activation of `bn` remains to be applied after the folded layer; before a layer after it
+ * forbids folding, and so does padding, whose zeros would have to be beta - mean * a. A transposed convolution after is
+ * refused, since its borders sum fewer inputs.
  *
  * @param layer - 'OIHW' unless `options.format` says otherwise
  * @returns new arrays of the types of the layer's (a bias that was absent: of the weight's); bn and layer stay as they are
@@ -124,6 +125,9 @@ function sumsOf(bn: BatchNorm, layer: Layer, options: FoldOptions): Sums {
   checkOneOf('position', options.position, ['before', 'after']);
   const { format = 'OIHW', groups = 1, position = 'before', padding } = options;
   const { channels } = bn, after = position === 'after';
+  if (after && bn.activation !== 'none') {
+    throw new RangeError(`"bn" expected no activation before a layer after, got '${bn.activation}'`);
+  }
   checkLayer(layer);
   const { length } = layer.weight;
   if (!after && (length % channels !== 0 || length === 0)) {

@@ -19,27 +19,32 @@ export interface Geometry {
   readonly pitch: number;
 }
 
-/** The kernels of one element type. */
+/** The kernels of one element type. A mask is [outer, inner], each element all bits or none. */
 export interface Kernels {
-  /** mean[c], m2[c] (f64) of x. */
+  /** mean[c], m2[c] (f64) of the n values a channel that the mask lets pass. */
   moments(
-    mean: Pointer, m2: Pointer, x: Pointer,
-    outer: number, channels: number, inner: number, pitch: number, scratch: Pointer,
+    mean: Pointer, m2: Pointer, x: Pointer, mask: Pointer, n: number,
+    outer: number, channels: number, inner: number, pitch: number, maskPitch: number, scratch: Pointer,
   ): void;
-  /** y = max((x - shift) * scale + offset [+ z], floor). */
+  /** y = max((x - shift) * scale + offset [+ z], floor), 0 where masked. */
   affine(
-    y: Pointer, x: Pointer, z: Pointer, shift: Pointer, scale: Pointer, offset: Pointer, floor: number,
-    outer: number, channels: number, inner: number, pitch: number, scratch: Pointer,
+    y: Pointer, x: Pointer, z: Pointer, mask: Pointer, shift: Pointer, scale: Pointer, offset: Pointer, floor: number,
+    outer: number, channels: number, inner: number, pitch: number, maskPitch: number, scratch: Pointer,
   ): void;
-  /** total[c] = sum g, dot[c] = sum g * (x - shift) (f64); g = dy, or dy * [y > 0] written to g where y is given. */
+  /**
+   * total[c] = sum g, dot[c] = sum g * (x - shift) (f64). g = dy, but 0 where masked, where y <= 0 if y is given, and
+   * where (x - shift) * scale + offset <= 0 if offset is given; written where g is given.
+   */
   reduce(
-    total: Pointer, dot: Pointer, g: Pointer, dy: Pointer, y: Pointer, x: Pointer, shift: Pointer,
-    outer: number, channels: number, inner: number, pitch: number, scratch: Pointer,
+    total: Pointer, dot: Pointer, g: Pointer, dy: Pointer, y: Pointer, x: Pointer, mask: Pointer,
+    shift: Pointer, scale: Pointer, offset: Pointer,
+    outer: number, channels: number, inner: number, pitch: number, maskPitch: number, scratch: Pointer,
   ): void;
-  /** dx = g * p + ((x - shift) * q + r). */
+  /** dx = g * p + ((x - shift) * q + r), 0 where masked; g counts as 0 where (x - shift) * p + offset <= 0 if given. */
   gradient(
-    dx: Pointer, g: Pointer, x: Pointer, shift: Pointer, p: Pointer, q: Pointer, r: Pointer,
-    outer: number, channels: number, inner: number, pitch: number, scratch: Pointer,
+    dx: Pointer, g: Pointer, x: Pointer, mask: Pointer,
+    shift: Pointer, p: Pointer, q: Pointer, r: Pointer, offset: Pointer,
+    outer: number, channels: number, inner: number, pitch: number, maskPitch: number, scratch: Pointer,
   ): void;
 }
 

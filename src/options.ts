@@ -3,7 +3,7 @@ import { CONVENTIONS, type Convention, type RunningVariance } from './convention
 import type { DType } from './kernels.js';
 import { MAXIMUM_BYTES, PAGE } from './memory.js';
 import type { Runtime } from './runtime.js';
-import { checkOneOf, checkOptions, describe, type Layout } from './shape.js';
+import { checkBoolean, checkOneOf, checkOptions, describe, type Layout } from './shape.js';
 
 /** Options of {@link BatchNorm}. */
 export interface BatchNormOptions {
@@ -25,8 +25,30 @@ export interface BatchNormOptions {
   bias?: boolean;
   /** Whether running statistics are kept; default true. false: batch statistics in eval too. */
   trackRunningStats?: boolean;
+  /** Applied last, after the residual; default 'none'. */
+  activation?: 'none' | 'relu';
+  /**
+   * A training batch of one value a channel. 'error' (default) refuses it; 'running' normalises it as eval would and
+   * leaves the running statistics alone; 'zero' takes its variance as 0, so that y is the bias and dx is 0.
+   */
+  onSingleValue?: 'error' | 'running' | 'zero';
+  /**
+   * A training batch with a mean or variance that is not finite. 'propagate' (default) treats it like any other; 'skip'
+   * computes y but leaves running statistics and counter alone; 'error' throws a RangeError before anything changes.
+   */
+  onNonFinite?: 'propagate' | 'skip' | 'error';
+  /** Batch renormalization in training (Ioffe 2017): bounds of its corrections r and d. Read at every forward. */
+  renorm?: RenormLimits;
   /** Where tensors live and what computes; default: one shared runtime, made on first use. */
   runtime?: Runtime;
+}
+
+/** How far batch renormalization may correct a batch towards the running statistics: [1 / rMax, rMax], [-dMax, dMax]. */
+export interface RenormLimits {
+  /** At least 1; 1 with dMax 0 is plain batch normalization. */
+  rMax: number;
+  /** At least 0. */
+  dMax: number;
 }
 
 /** Options with every default filled in. */
@@ -39,10 +61,15 @@ export interface Settings {
   readonly weight: boolean;
   readonly bias: boolean;
   readonly trackRunningStats: boolean;
+  readonly activation: 'none' | 'relu';
+  readonly onSingleValue: 'error' | 'running' | 'zero';
+  readonly onNonFinite: 'propagate' | 'skip' | 'error';
+  readonly renorm: RenormLimits | null;
 }
 
 const KEYS = [
   'dtype', 'layout', 'convention', 'eps', 'momentum', 'runningVariance', 'weight', 'bias', 'trackRunningStats', 'runtime',
+  'activation', 'onSingleValue', 'onNonFinite', 'renorm',
 ];
 
 /** @throws {TypeError | RangeError} where an option is of the wrong kind or value. */
@@ -56,11 +83,15 @@ export function settingsOf(channels: number, options: BatchNormOptions): Setting
   checkOneOf('layout', options.layout, ['channels-first', 'channels-last']);
   checkOneOf('convention', options.convention, Object.keys(CONVENTIONS));
   checkOneOf('runningVariance', options.runningVariance, ['unbiased', 'biased']);
+  checkOneOf('activation', options.activation, ['none', 'relu']);
+  checkOneOf('onSingleValue', options.onSingleValue, ['error', 'running', 'zero']);
+  checkOneOf('onNonFinite', options.onNonFinite, ['propagate', 'skip', 'error']);
+  if (options.renorm !== undefined) checkRenorm(options.renorm);
   for (const name of ['weight', 'bias', 'trackRunningStats'] as const) {
-    const value = options[name];
-    if (value !== undefined && typeof value !== 'boolean') {
-      throw new TypeError(`"${name}" expected true or false, got ${describe(value)}`);
-    }
+    if (options[name] !== undefined) checkBoolean(name, options[name]);
+  }
+  if (options.renorm && options.trackRunningStats === false) {
+    throw new RangeError('"renorm" expected running statistics to correct towards, got trackRunningStats false');
   }
   const preset = CONVENTIONS[options.convention ?? 'torch'];
   const momentum = options.momentum === undefined ? preset.momentum : options.momentum;
@@ -76,7 +107,18 @@ export function settingsOf(channels: number, options: BatchNormOptions): Setting
     weight: options.weight ?? true,
     bias: options.bias ?? true,
     trackRunningStats: options.trackRunningStats ?? true,
+    activation: options.activation ?? 'none',
+    onSingleValue: options.onSingleValue ?? 'error',
+    onNonFinite: options.onNonFinite ?? 'propagate',
+    renorm: options.renorm ?? null,
   };
+}
+
+/** @throws {TypeError | RangeError} where limits of batch renormalization are of the wrong kind or value. */
+export function checkRenorm(limits: RenormLimits): void {
+  checkOptions('renorm', limits, ['rMax', 'dMax']);
+  checkNumber('rMax', limits.rMax, 1, Number.MAX_VALUE);
+  checkNumber('dMax', limits.dMax, 0, Number.MAX_VALUE);
 }
 
 /** Checks the options of `createRuntime`. */

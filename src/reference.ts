@@ -13,40 +13,106 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
     (outer - 1) * pitch + channels * inner;
 
   return {
-    moments(mean, m2, x, outer, channels, inner, pitch) {
-      const n = length(outer, channels, inner, pitch);
-      const run = inner === 1 ? rowMoments : planeMoments;
-      run(doubles(mean, channels), doubles(m2, channels), floats(x, n), outer, channels, inner, pitch);
+    moments(mean, m2, x, mask, n, outer, channels, inner, pitch, maskPitch) {
+      const size = length(outer, channels, inner, pitch);
+      const means = doubles(mean, channels), m2s = doubles(m2, channels), values = floats(x, size);
+      if (mask) {
+        const valid = floats(mask, length(outer, 1, inner, maskPitch));
+        maskedMoments(means, m2s, values, valid, n, outer, channels, inner, pitch, maskPitch);
+      } else {
+        (inner === 1 ? rowMoments : planeMoments)(means, m2s, values, outer, channels, inner, pitch);
+      }
     },
 
-    affine(y, x, z, shift, scale, offset, floor, outer, channels, inner, pitch) {
+    affine(y, x, z, mask, shift, scale, offset, floor, outer, channels, inner, pitch, maskPitch) {
       const n = length(outer, channels, inner, pitch);
       const result = floats(y, n), input = floats(x, n);
       const k = floats(shift, channels), a = floats(scale, channels), b = floats(offset, channels);
       const run = inner === 1 ? rowAffine : planeAffine;
       run(result, input, k, a, b, outer, channels, inner, pitch, z ? floats(z, n) : null);
       if (floor > -Infinity) limit(result, floor, outer, channels * inner, pitch);
+      if (mask) clear(result, floats(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
     },
 
-    reduce(total, dot, g, dy, y, x, shift, outer, channels, inner, pitch) {
+    reduce(total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, inner, pitch, maskPitch) {
       const n = length(outer, channels, inner, pitch);
-      if (y) rectify(floats(g, n), floats(dy, n), floats(y, n), outer, channels * inner, pitch);
-      const run = inner === 1 ? rowSums : planeSums;
-      run(
-        doubles(total, channels), doubles(dot, channels), floats(y ? g : dy, n), floats(x, n), floats(shift, channels),
-        outer, channels, inner, pitch,
+      const k = floats(shift, channels);
+      let gs = floats(dy, n), xs = floats(x, n);
+      if (g || y || mask || offset) gs = gs.slice() as Floats;
+      if (y) rectify(gs, floats(y, n), outer, channels * inner, pitch);
+      if (offset) {
+        const sign = gs.slice() as Floats, run = inner === 1 ? rowAffine : planeAffine;
+        run(sign, xs, k, floats(scale, channels), floats(offset, channels), outer, channels, inner, pitch, null);
+        rectify(gs, sign, outer, channels * inner, pitch);
+      }
+      if (mask) {
+        const valid = floats(mask, length(outer, 1, inner, maskPitch));
+        xs = xs.slice() as Floats;
+        clear(gs, valid, outer, channels, inner, pitch, maskPitch);
+        clear(xs, valid, outer, channels, inner, pitch, maskPitch);
+      }
+      if (g) {
+        for (let o = 0; o < outer; o++) {
+          const start = o * pitch;
+          floats(g, n).set(gs.subarray(start, start + channels * inner), start);
+        }
+      }
+      (inner === 1 ? rowSums : planeSums)(
+        doubles(total, channels), doubles(dot, channels), gs, xs, k, outer, channels, inner, pitch,
       );
     },
 
-    gradient(dx, g, x, shift, p, q, r, outer, channels, inner, pitch) {
+    gradient(dx, g, x, mask, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch) {
       const n = length(outer, channels, inner, pitch);
+      const result = floats(dx, n), xs = floats(x, n), k = floats(shift, channels), a = floats(p, channels);
+      let gs = floats(g, n);
+      if (offset) {
+        gs = gs.slice() as Floats;
+        const sign = gs.slice() as Floats, run = inner === 1 ? rowAffine : planeAffine;
+        run(sign, xs, k, a, floats(offset, channels), outer, channels, inner, pitch, null);
+        rectify(gs, sign, outer, channels * inner, pitch);
+      }
       const run = inner === 1 ? rowGradient : planeGradient;
-      run(
-        floats(dx, n), floats(g, n), floats(x, n), floats(shift, channels),
-        floats(p, channels), floats(q, channels), floats(r, channels), outer, channels, inner, pitch,
-      );
+      run(result, gs, xs, k, a, floats(q, channels), floats(r, channels), outer, channels, inner, pitch);
+      if (mask) clear(result, floats(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
     },
   };
+}
+
+/** Two passes over what the mask lets pass: all bits of an element are NaN, none are 0. */
+function maskedMoments(
+  mean: Float64Array, m2: Float64Array, x: Floats, mask: Floats, n: number,
+  outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
+): void {
+  for (let c = 0; c < channels; c++) {
+    const over = (add: (value: number) => void) => {
+      for (let o = 0; o < outer; o++) {
+        for (let i = 0; i < inner; i++) if (mask[o * maskPitch + i] !== 0) add(x[o * pitch + c * inner + i]!);
+      }
+    };
+    let total = 0, missed = 0, squares = 0;
+    over((value) => { total += value; });
+    const center = total / n;
+    over((value) => {
+      missed += value - center;
+      squares += (value - center) ** 2;
+    });
+    mean[c] = center + missed / n;
+    m2[c] = Math.max(squares - missed * (missed / n), 0);
+    if (Number.isNaN(squares)) m2[c] = squares;
+  }
+}
+
+/** 0 where masked. */
+function clear(
+  values: Floats, mask: Floats, outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
+): void {
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < inner; i++) {
+      if (mask[o * maskPitch + i] !== 0) continue;
+      for (let c = 0; c < channels; c++) values[o * pitch + c * inner + i] = 0;
+    }
+  }
 }
 
 /** Two passes with the correction of Chan, Golub & LeVeque 1983, eq. 1.7: what the first mean missed is put right. */
@@ -140,11 +206,11 @@ function limit(y: Floats, floor: number, outer: number, slice: number, pitch: nu
   }
 }
 
-/** g = dy, 0 where y is 0 or below. */
-function rectify(g: Floats, dy: Floats, y: Floats, outer: number, slice: number, pitch: number): void {
+/** g becomes 0 where y is 0 or below. */
+function rectify(g: Floats, y: Floats, outer: number, slice: number, pitch: number): void {
   for (let o = 0; o < outer; o++) {
     const start = o * pitch, end = start + slice;
-    for (let i = start; i < end; i++) g[i] = y[i]! <= 0 ? 0 : dy[i]!;
+    for (let i = start; i < end; i++) if (y[i]! <= 0) g[i] = 0;
   }
 }
 

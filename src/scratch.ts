@@ -3,7 +3,7 @@ import { ALIGNMENT } from './memory.js';
 import { BYTES, type Engine } from './runtime.js';
 
 /**
- * Per-channel memory of a call: two f64 sums, the shift, three coefficients, and scratch for the kernels.
+ * Per-channel memory of a call: two f64 sums, the shift, four coefficients, and scratch for the kernels.
  *
  * Memory is taken for a call and given back after it; the views are kept as long as the next call gets the same memory,
  * since making them costs more than normalising a small batch (60x100: 1.5 us of 7).
@@ -20,6 +20,7 @@ export class Scratch {
   p: Pointer = 0;
   q: Pointer = 0;
   r: Pointer = 0;
+  offset: Pointer = 0;
   /** What kernels may write over. */
   work: Pointer = 0;
   /** Views of the above, [channels] each. */
@@ -36,7 +37,7 @@ export class Scratch {
     const sums = Math.ceil(channels / 2) * 16;
     // A cache line more than needed: rows of 4 KiB would otherwise all fall into the same sets of an L1 cache.
     const row = Math.ceil((channels * BYTES[this.#dtype]) / 16) * 16 + ALIGNMENT;
-    const first = engine.takeScratch(2 * sums + 4 * row + scratchBytes(channels, inner));
+    const first = engine.takeScratch(2 * sums + 5 * row + scratchBytes(channels, inner));
     this.#taken = first;
     const { buffer } = engine.memory;
     if (first === this.first && channels === this.#channels && buffer === this.#buffer) return;
@@ -48,12 +49,14 @@ export class Scratch {
     this.p = this.shift + row;
     this.q = this.p + row;
     this.r = this.q + row;
-    this.work = this.r + row;
+    this.offset = this.r + row;
+    this.work = this.offset + row;
     const floats = (pointer: Pointer) => engine.floats(this.#dtype, pointer, channels);
     const doubles = (pointer: Pointer) => engine.floats('float64', pointer, channels) as Float64Array;
     this.views = {
       first: doubles(this.first), second: doubles(this.second),
       shift: floats(this.shift), p: floats(this.p), q: floats(this.q), r: floats(this.r),
+      offset: floats(this.offset),
     };
   }
 
@@ -71,4 +74,5 @@ export interface ScratchViews {
   readonly p: Floats;
   readonly q: Floats;
   readonly r: Floats;
+  readonly offset: Floats;
 }

@@ -116,6 +116,11 @@ export function checkOptions(name: string, options: unknown, keys: readonly stri
   }
 }
 
+/** @throws {TypeError} anything but true or false. */
+export function checkBoolean(name: string, value: unknown): asserts value is boolean {
+  if (typeof value !== 'boolean') throw new TypeError(`"${name}" expected true or false, got ${describe(value)}`);
+}
+
 /** @throws {TypeError} no string. @throws {RangeError} none of the choices. undefined passes. */
 export function checkOneOf(name: string, value: unknown, choices: readonly string[]): void {
   if (value === undefined) return;

@@ -2,6 +2,96 @@
 import type { RunningVariance } from './conventions.js';
 import { type ChannelNumbers, type ChannelRange, FIELDS, MEAN, VARIANCE } from './formulas.js';
 import type { Floats } from './kernels.js';
+import { describe } from './shape.js';
+
+/** Mergeable statistics of each channel. */
+export interface Moments {
+  /** Values a channel. */
+  readonly count: number;
+  /** [C] */
+  readonly mean: Float64Array;
+  /** [C], the sum of squared deviations from the mean. */
+  readonly m2: Float64Array;
+}
+
+/**
+ * Statistics of several parts together. Counts may differ; parts of no values are neutral. Chan, Golub & LeVeque 1979,
+ * eq. 2.1.
+ *
+ * @throws {TypeError} no parts, or one that is none. @throws {RangeError} different numbers of channels, a bad count.
+ */
+export function mergeMoments(...parts: Moments[]): Moments {
+  const channels = checkMoments('parts', parts[0]).mean.length;
+  for (const part of parts) checkMoments('parts', part, channels);
+  const mean = new Float64Array(channels), m2 = new Float64Array(channels);
+  let count = 0;
+  for (const part of parts) {
+    if (part.count === 0) continue;
+    const n = count + part.count;
+    for (let c = 0; c < channels; c++) {
+      const delta = part.mean[c]! - mean[c]!;
+      mean[c]! += count === 0 ? delta : delta * (part.count / n);
+      m2[c]! += count === 0 ? part.m2[c]! : part.m2[c]! + delta * delta * ((count * part.count) / n);
+    }
+    count = n;
+  }
+  return { count, mean, m2 };
+}
+
+/** @throws {TypeError} no moments. @throws {RangeError} another number of channels, a count that is no integer. */
+export function checkMoments(name: string, value: unknown, channels?: number): Moments {
+  const { count, mean, m2 } = (typeof value === 'object' && value !== null ? value : {}) as Partial<Moments>;
+  if (typeof count !== 'number' || !isDoubles(mean) || !isDoubles(m2)) {
+    throw new TypeError(`"${name}" expected { count, mean: Float64Array, m2: Float64Array }, got ${describe(value)}`);
+  }
+  const wanted = channels ?? mean.length;
+  if (mean.length !== wanted || m2.length !== wanted) {
+    throw new RangeError(`"${name}" expected mean and m2 of ${wanted} channels, got ${mean.length} and ${m2.length}`);
+  }
+  if (!Number.isSafeInteger(count) || count < 0) {
+    throw new RangeError(`"${name}" expected a count that is a non-negative integer, got ${count}`);
+  }
+  return value as Moments;
+}
+
+/** What gradients need to know of a whole batch, [C] each. Sums of parts are added up element by element. */
+export interface GradientSums {
+  /** sum dy, after the activation and without what is masked. */
+  readonly total: Float64Array;
+  /** sum dy * (x - mean). */
+  readonly dot: Float64Array;
+}
+
+/** The sums of several parts together. @throws {TypeError} no parts, or one that is none. @throws {RangeError} different numbers of channels. */
+export function addGradientSums(...parts: GradientSums[]): GradientSums {
+  const channels = checkSums(parts[0]).total.length;
+  const sums = { total: new Float64Array(channels), dot: new Float64Array(channels) };
+  for (const part of parts) {
+    checkSums(part, channels);
+    for (let c = 0; c < channels; c++) {
+      sums.total[c]! += part.total[c]!;
+      sums.dot[c]! += part.dot[c]!;
+    }
+  }
+  return sums;
+}
+
+/** @throws {TypeError} no sums. @throws {RangeError} another number of channels. */
+export function checkSums(value: unknown, channels?: number): GradientSums {
+  const { total, dot } = (typeof value === 'object' && value !== null ? value : {}) as Partial<GradientSums>;
+  if (!isDoubles(total) || !isDoubles(dot)) {
+    throw new TypeError(`"sums" expected { total: Float64Array, dot: Float64Array }, got ${describe(value)}`);
+  }
+  const wanted = channels ?? total.length;
+  if (total.length !== wanted || dot.length !== wanted) {
+    throw new RangeError(`"sums" expected total and dot of ${wanted} channels, got ${total.length} and ${dot.length}`);
+  }
+  return value as GradientSums;
+}
+
+function isDoubles(value: unknown): value is Float64Array {
+  return ArrayBuffer.isView(value) && (value as Float64Array)[Symbol.toStringTag] === 'Float64Array';
+}
 
 /**
  * Merges a part of n2 values a channel, its mean and sum of squared deviations m2, into mean and variance of n1 values.
@@ -31,6 +121,30 @@ export function takeRunning(numbers: ChannelNumbers, runningMean: Floats, runnin
     numbers[i + MEAN] = runningMean[c]!;
     numbers[i + VARIANCE] = runningVar[c]!;
   }
+}
+
+/** Given statistics as those that normalise. */
+export function takeMoments(numbers: ChannelNumbers, { count, mean, m2 }: Moments): void {
+  for (let c = 0, i = 0; c < mean.length; c++, i += FIELDS) {
+    numbers[i + MEAN] = mean[c]!;
+    numbers[i + VARIANCE] = m2[c]! / count;
+  }
+}
+
+/** Whether every mean and variance is a finite number. */
+export function areFinite(numbers: ChannelNumbers): boolean {
+  for (let i = 0; i < numbers.length; i += FIELDS) {
+    if (!Number.isFinite(numbers[i + MEAN]) || !Number.isFinite(numbers[i + VARIANCE])) return false;
+  }
+  return true;
+}
+
+/** @throws {RangeError} where a mean or variance is no finite number. */
+export function checkFinite(numbers: ChannelNumbers): void {
+  if (areFinite(numbers)) return;
+  const c = Math.floor(numbers.findIndex((value, i) => i % FIELDS <= VARIANCE && !Number.isFinite(value)) / FIELDS);
+  const mean = numbers[FIELDS * c + MEAN], variance = numbers[FIELDS * c + VARIANCE];
+  throw new RangeError(`x expected finite batch statistics, got mean ${mean} and variance ${variance} in channel ${c}`);
 }
 
 /**

@@ -31,20 +31,48 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return true;
 }
 
-/** An output is of the kind of its input, and either that input or apart from it. */
+/** A further input is of the kind and shape of another. */
+export function checkInput(
+  value: unknown, name: string, otherName: string, other: Values, dtype: DType, shape: readonly number[], engine: Engine,
+): asserts value is Values {
+  checkSameKind(name, value, otherName, other);
+  checkValues(name, value, dtype, shape, engine);
+}
+
+/** An output is of the kind of an input, and either that input or apart from it. */
 export function checkOutput(
   out: unknown, name: string, input: Values, dtype: DType, shape: readonly number[], engine: Engine,
 ): asserts out is Values {
-  checkSameKind('out', out, name, input);
-  checkValues('out', out, dtype, shape, engine);
+  checkInput(out, 'out', name, input, dtype, shape, engine);
   if (!(input instanceof MemoryTensor)) checkOverlap('out', out as Floats, name, input);
 }
 
 /** @throws {TypeError} where one is a Tensor and the other is not. */
-export function checkSameKind(name: string, value: unknown, otherName: string, other: Values): void {
+function checkSameKind(name: string, value: unknown, otherName: string, other: Values): void {
   const isTensor = other instanceof MemoryTensor;
   if (value instanceof MemoryTensor !== isTensor) {
     throw new TypeError(`"${name}" expected a ${isTensor ? 'Tensor' : 'typed array'} as "${otherName}" is, got ${describe(value)}`);
+  }
+}
+
+/** Whether writing one writes the other, which begins at the same byte. */
+export function sameMemory(a: Values, b: Values): boolean {
+  if (a instanceof MemoryTensor || b instanceof MemoryTensor) return a === b;
+  return a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length > 0;
+}
+
+/** The numbers themselves. */
+export function floatsIn(values: Values): Floats {
+  return values instanceof MemoryTensor ? values.data : values;
+}
+
+/** Runs `action`; where it throws, results that nobody will see are given back first. */
+export function releaseOnThrow(results: readonly Values[], action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    for (const result of results) if (result instanceof MemoryTensor) result.dispose();
+    throw error;
   }
 }
 
@@ -59,9 +87,9 @@ export function floatsOf(dtype: DType, length: number): Floats {
 }
 
 /** Values within reach of the kernels. */
-export interface Reach<V extends readonly Values[]> {
+export interface Reach {
   /** One for each of the values. */
-  readonly operands: { [I in keyof V]: Operand };
+  readonly operands: readonly Operand[];
   /** The most elements that a block may have. */
   readonly limit: number;
   /** To be freed in the end; 0: there is none. */
@@ -73,30 +101,29 @@ export interface Reach<V extends readonly Values[]> {
  *
  * @param places - which place in the stage each of `values` takes; one that overwrites another shares its place
  */
-export function reach<const V extends readonly Values[]>(
-  engine: Engine, dtype: DType, geometry: Geometry, values: V, places: readonly number[],
-): Reach<V> {
-  type Operands = { [I in keyof V]: Operand };
-  const resident: Operand[] = [];
+export function reach(
+  engine: Engine, dtype: DType, geometry: Geometry, values: readonly Values[], places: readonly number[],
+): Reach {
+  const operands: Operand[] = [];
   for (const value of values) {
     const pointer = pointerOf(engine, value);
-    if (pointer === null) return throughStage(engine, dtype, geometry, values as readonly Floats[], places) as Reach<V>;
-    resident.push(new Resident(dtype, pointer, geometry));
+    if (pointer === null) return throughStage(engine, dtype, geometry, values as readonly Floats[], places);
+    operands.push(new Resident(dtype, pointer, geometry));
   }
-  return { operands: resident as unknown as Operands, limit: Number.POSITIVE_INFINITY, stage: 0 };
+  return { operands, limit: Number.POSITIVE_INFINITY, stage: 0 };
 }
 
 function throughStage(
   engine: Engine, dtype: DType, geometry: Geometry, arrays: readonly Floats[], places: readonly number[],
-): Reach<readonly Floats[]> {
+): Reach {
   const count = Math.max(...places) + 1;
   const limit = Math.min(geometry.outer * geometry.pitch, Math.floor(STAGE_BYTES / count / BYTES[dtype]));
   const bytes = Math.ceil((limit * BYTES[dtype]) / ALIGNMENT) * ALIGNMENT + STAGE_MARGIN;
-  const pointers = arrays.map((array) => pointerOf(engine, array));
+  const pointers = arrays.map((array) => pointerOf(engine, array)), lengths = arrays.map((array) => array.length);
   const stage = engine.allocate(bytes * count);
   const operands = arrays.map((array, i) => {
     // Making the stage may have grown memory, and with that a view of memory is lost: it is made anew from its address.
-    const pointer = pointers[i] ?? null, { length } = array;
+    const pointer = pointers[i] ?? null, length = lengths[i]!;
     const source = pointer === null ? () => array : () => engine.floats(dtype, pointer, length);
     return staged(engine, dtype, source, geometry, stage + places[i]! * bytes);
   });

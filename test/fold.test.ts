@@ -266,6 +266,13 @@ describe('folding', () => {
     expect(() => foldInto(bn as never, given as never, options as never)).toThrow(message);
   });
 
+  it('is refused after a batch norm with a ReLU, which would be lost', () => {
+    const bn = new BatchNorm(2, { activation: 'relu' });
+    const layer = { weight: new Float32Array(4) };
+    expect(() => foldInto(bn, layer, { position: 'after', shape: [2, 2] })).toThrow(RangeError);
+    expect(foldInto(bn, layer).weight.length).toBe(4);
+  });
+
   it('is refused after a batch norm where zeros are padded, which would not be right', () => {
     const bn = trained(1), weight = Float64Array.from(normal(KH * KW, 51)), x = normal(H * W, 52);
     const { weight: w, bias } = foldInto(bn, { weight }, { position: 'after', shape: [1, 1, KH, KW], padding: 0 });

@@ -3,7 +3,7 @@ import type { DType, Floats, Geometry, Kernels } from '../src/kernels.js';
 import { scratchBytes } from '../src/kernels.js';
 import { BYTES, type Engine } from '../src/runtime.js';
 import { sum } from './oracle.js';
-import { arrayOf, DTYPES, KINDS, normal, RUNTIMES } from './setup.js';
+import { arrayOf, DTYPES, KINDS, normal, RUNTIMES, random } from './setup.js';
 import * as tolerance from './tolerances.js';
 
 /** Geometries [outer, channels, inner, gap]: pitch is channels * inner + gap, so that a slice of a larger tensor is met too. */
@@ -105,7 +105,7 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
   it('finds mean and m2 of each channel', () => {
     const bench = new Bench(engine, dtype);
     const x = data(1, 3), mean = bench.put(new Float64Array(channels), 'float64'), m2 = bench.put(new Float64Array(channels), 'float64');
-    kernels.moments(mean, m2, bench.put(x), outer, channels, inner, pitch, bench.scratch(channels, inner));
+    kernels.moments(mean, m2, bench.put(x), 0, outer * inner, outer, channels, inner, pitch, 0, bench.scratch(channels, inner));
     const means = bench.get(mean, channels, 'float64'), m2s = bench.get(m2, channels, 'float64');
     byChannel(geometry, x).forEach((values, c) => {
       const center = sum(values) / values.length, squares = sum(values.map((value) => (value - center) ** 2));
@@ -125,8 +125,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
     const x = data(2, 1), z = data(3), shift = perChannel(4, 1), scale = perChannel(5), offset = perChannel(6);
     const xAt = bench.put(x), before = inPlace ? x : data(7), yAt = inPlace ? xAt : bench.put(before);
     kernels.affine(
-      yAt, xAt, residual ? bench.put(z) : 0, bench.put(shift), bench.put(scale), bench.put(offset), relu ? 0 : -Infinity,
-      outer, channels, inner, pitch, bench.scratch(channels, inner),
+      yAt, xAt, residual ? bench.put(z) : 0, 0, bench.put(shift), bench.put(scale), bench.put(offset), relu ? 0 : -Infinity,
+      outer, channels, inner, pitch, 0, bench.scratch(channels, inner),
     );
     expectElements(geometry, bench.get(yAt, length), before, (c, i) => {
       const y = (x[i]! - shift[c]!) * scale[c]! + offset[c]! + (residual ? z[i]! : 0);
@@ -142,8 +142,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
     const total = bench.put(new Float64Array(channels), 'float64'), dot = bench.put(new Float64Array(channels), 'float64');
     const dyAt = bench.put(dy), before = data(12), gAt = rectified ? bench.put(before) : 0;
     kernels.reduce(
-      total, dot, gAt, dyAt, rectified ? bench.put(y) : 0, bench.put(x), bench.put(shift),
-      outer, channels, inner, pitch, bench.scratch(channels, inner),
+      total, dot, gAt, dyAt, rectified ? bench.put(y) : 0, bench.put(x), 0, bench.put(shift), 0, 0,
+      outer, channels, inner, pitch, 0, bench.scratch(channels, inner),
     );
     const totals = bench.get(total, channels, 'float64'), dots = bench.get(dot, channels, 'float64');
     const gs = byChannel(geometry, g), xs = byChannel(geometry, x);
@@ -161,12 +161,174 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
     const g = data(13), x = data(14, 1), shift = perChannel(15, 1), p = perChannel(16), q = perChannel(17), r = perChannel(18);
     const gAt = bench.put(g), before = inPlace ? g : data(19), dxAt = inPlace ? gAt : bench.put(before);
     kernels.gradient(
-      dxAt, gAt, bench.put(x), bench.put(shift), bench.put(p), bench.put(q), bench.put(r),
-      outer, channels, inner, pitch, bench.scratch(channels, inner),
+      dxAt, gAt, bench.put(x), 0, bench.put(shift), bench.put(p), bench.put(q), bench.put(r), 0,
+      outer, channels, inner, pitch, 0, bench.scratch(channels, inner),
     );
     expectElements(
       geometry, bench.get(dxAt, length), before, (c, i) => g[i]! * p[c]! + ((x[i]! - shift[c]!) * q[c]! + r[c]!), bound,
     );
+    bench.finish();
+  });
+});
+
+/** Elements between outer slices of a mask beyond its positions. */
+const MASK_GAPS = [0, 3];
+
+/** A mask as kernels read it, its gaps alternately all bits and none, and which positions it lets pass. */
+function maskOf(dtype: DType, { outer, inner }: Geometry, gap: number): { pitch: number; words: Floats; valid: boolean[] } {
+  const pitch = inner + gap, uniform = random(30 + gap), n = outer * inner;
+  const valid = Array.from({ length: n }, (_, i) => i === n - 1 || uniform() < 0.6);
+  const integers = new Int32Array((outer * pitch * BYTES[dtype]) / 4);
+  const lanes = BYTES[dtype] / 4;
+  for (let i = 0; i < outer * pitch; i++) {
+    const o = Math.floor(i / pitch), position = i % pitch;
+    const passes = position < inner ? valid[o * inner + position]! : i % 2 === 0;
+    integers.fill(passes ? -1 : 0, i * lanes, (i + 1) * lanes);
+  }
+  return { pitch, words: dtype === 'float32' ? new Float32Array(integers.buffer) : new Float64Array(integers.buffer), valid };
+}
+
+const GARBAGE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e30];
+
+describe.each(cases)('masked $kind $dtype on $geometry.outer x $geometry.channels x $geometry.inner, pitch $geometry.pitch', ({ kind, dtype, geometry }) => {
+  const { outer, channels, inner, pitch } = geometry;
+  const engine = RUNTIMES[kind] as Engine;
+  const kernels: Kernels = engine.kernels[dtype];
+  const length = outer * pitch;
+  const perChannel = (seed: number, mean = 0) => arrayOf(dtype, normal(channels, seed, mean));
+  const bound = tolerance.elementwise(dtype);
+  /** Whether an element counts, by its index. */
+  const passes = (valid: boolean[] | null) => {
+    const result = new Array<boolean>(length).fill(true);
+    if (valid === null) return result;
+    for (let o = 0; o < outer; o++) {
+      for (let j = 0; j < channels * inner; j++) result[o * pitch + j] = valid[o * inner + (j % inner)]!;
+    }
+    return result;
+  };
+  /** Normal numbers, and what is no number where the mask lets nothing pass. */
+  const data = (seed: number, open: boolean[], mean = 0) =>
+    arrayOf(dtype, normal(length, seed, mean).map((value, i) => (open[i] ? value : GARBAGE[(i + seed) % GARBAGE.length]!)));
+  const expectZeros = (actual: Floats, open: boolean[]) => {
+    expect(open.every((counts, i) => counts || Object.is(actual[i], 0)), 'masked elements').toBe(true);
+  };
+
+  it.each(MASK_GAPS)('finds mean and m2 of what counts, whatever the rest holds, mask gap %i', (gap) => {
+    const bench = new Bench(engine, dtype);
+    const mask = maskOf(dtype, geometry, gap), open = passes(mask.valid), x = data(1, open, 3);
+    const mean = bench.put(new Float64Array(channels), 'float64'), m2 = bench.put(new Float64Array(channels), 'float64');
+    const n = mask.valid.filter(Boolean).length;
+    kernels.moments(
+      mean, m2, bench.put(x), bench.put(mask.words), n, outer, channels, inner, pitch, mask.pitch, bench.scratch(channels, inner),
+    );
+    const means = bench.get(mean, channels, 'float64'), m2s = bench.get(m2, channels, 'float64');
+    byChannel(geometry, x).forEach((all, c) => {
+      const values = all.filter((_, m) => mask.valid[m]), center = sum(values) / n;
+      const squares = sum(values.map((value) => (value - center) ** 2));
+      expect(Math.abs(means[c]! - center)).toBeLessThanOrEqual(tolerance.mean(dtype, 3));
+      expect(Math.abs(m2s[c]! - squares)).toBeLessThanOrEqual(tolerance.variance(dtype) * squares + 1e-12);
+    });
+    bench.finish();
+  });
+
+  it.each([
+    { residual: false, relu: false, over: 'x', gap: 0 }, { residual: false, relu: true, over: 'none', gap: 3 },
+    { residual: true, relu: false, over: 'z', gap: 3 }, { residual: true, relu: true, over: 'x', gap: 0 },
+    { residual: true, relu: true, over: 'z', gap: 0 }, { residual: true, relu: true, over: 'none', gap: 3 },
+  ] as const)('normalises what counts and clears the rest: residual $residual, relu $relu, y over $over, mask gap $gap', ({ residual, relu, over, gap }) => {
+    const bench = new Bench(engine, dtype);
+    const mask = maskOf(dtype, geometry, gap), open = passes(mask.valid);
+    const x = data(2, open, 1), z = data(3, open), shift = perChannel(4, 1), scale = perChannel(5), offset = perChannel(6);
+    const xAt = bench.put(x), zAt = residual ? bench.put(z) : 0;
+    const before = over === 'x' ? x : over === 'z' ? z : data(7, open);
+    const yAt = over === 'x' ? xAt : over === 'z' ? zAt : bench.put(before);
+    kernels.affine(
+      yAt, xAt, zAt, bench.put(mask.words), bench.put(shift), bench.put(scale), bench.put(offset), relu ? 0 : -Infinity,
+      outer, channels, inner, pitch, mask.pitch, bench.scratch(channels, inner),
+    );
+    const y = bench.get(yAt, length);
+    expectElements(geometry, y, before, (c, i) => {
+      if (!open[i]) return 0;
+      const value = (x[i]! - shift[c]!) * scale[c]! + offset[c]! + (residual ? z[i]! : 0);
+      return relu ? Math.max(value, 0) : value;
+    }, bound);
+    expectZeros(y, open);
+    bench.finish();
+  });
+
+  /** Coefficients with some elements of x where (x - shift) * scale + offset is exactly 0. */
+  const signed = (open: boolean[]) => {
+    const x = data(10, open, 2), shift = perChannel(11, 2), scale = perChannel(21), offset = perChannel(22);
+    offset[0] = 0;
+    eachPlace(geometry, (c, i) => { if (c === 0 && i % 3 === 0 && open[i]) x[i] = shift[0]!; });
+    return { x, shift, scale, offset };
+  };
+
+  it.each([
+    { masked: true, sign: 'none', g: 'none', gap: 3 }, { masked: true, sign: 'none', g: 'apart', gap: 0 },
+    { masked: false, sign: 'x', g: 'none', gap: 0 }, { masked: true, sign: 'x', g: 'none', gap: 3 },
+    { masked: true, sign: 'x', g: 'apart', gap: 0 }, { masked: false, sign: 'x', g: 'dy', gap: 0 },
+    { masked: true, sign: 'y', g: 'none', gap: 0 }, { masked: true, sign: 'y', g: 'dy', gap: 3 },
+    { masked: false, sign: 'y', g: 'none', gap: 0 }, { masked: false, sign: 'none', g: 'apart', gap: 0 },
+    { masked: true, sign: 'both', g: 'apart', gap: 3 },
+  ] as const)('sums and writes g: masked $masked, sign of $sign, g over $g, mask gap $gap', ({ masked, sign, g, gap }) => {
+    const bench = new Bench(engine, dtype);
+    const mask = maskOf(dtype, geometry, gap), open = passes(masked ? mask.valid : null);
+    const dy = data(8, open), y = data(9, open), { x, shift, scale, offset } = signed(open);
+    y.forEach((_, i) => { if (i % 5 === 0 && open[i]) y[i] = 0; });
+    const expected = new Array<number>(length).fill(0);
+    eachPlace(geometry, (c, i) => {
+      const closed = (sign === 'y' || sign === 'both') && y[i]! <= 0;
+      const clipped = (sign === 'x' || sign === 'both') && (x[i]! - shift[c]!) * scale[c]! + offset[c]! <= 0;
+      expected[i] = open[i] && !closed && !clipped ? dy[i]! : 0;
+    });
+    const total = bench.put(new Float64Array(channels).fill(7), 'float64'), dot = bench.put(new Float64Array(channels).fill(7), 'float64');
+    const dyAt = bench.put(dy), before = g === 'dy' ? dy : data(12, open);
+    const gAt = g === 'none' ? 0 : g === 'dy' ? dyAt : bench.put(before);
+    const fromY = sign === 'y' || sign === 'both', fromX = sign === 'x' || sign === 'both';
+    kernels.reduce(
+      total, dot, gAt, dyAt, fromY ? bench.put(y) : 0, bench.put(x), masked ? bench.put(mask.words) : 0,
+      bench.put(shift), fromX ? bench.put(scale) : 0, fromX ? bench.put(offset) : 0,
+      outer, channels, inner, pitch, mask.pitch, bench.scratch(channels, inner),
+    );
+    const totals = bench.get(total, channels, 'float64'), dots = bench.get(dot, channels, 'float64');
+    const terms = new Array<number>(length).fill(0);
+    eachPlace(geometry, (c, i) => { if (expected[i] !== 0) terms[i] = expected[i]! * (x[i]! - shift[c]!); });
+    const gs = byChannel(geometry, expected), products = byChannel(geometry, terms);
+    gs.forEach((values, c) => {
+      expect(Math.abs(totals[c]! - sum(values))).toBeLessThanOrEqual(tolerance.sums(dtype) * sum(values.map(Math.abs)));
+      expect(Math.abs(dots[c]! - sum(products[c]!))).toBeLessThanOrEqual(tolerance.sums(dtype) * sum(products[c]!.map(Math.abs)));
+    });
+    if (g !== 'none') {
+      const written = bench.get(gAt, length);
+      expectElements(geometry, written, before, (_, i) => expected[i]!, 0);
+      expectZeros(written, open);
+    }
+    bench.finish();
+  });
+
+  it.each([
+    { masked: true, rectified: false, over: 'none', gap: 3 }, { masked: true, rectified: false, over: 'g', gap: 0 },
+    { masked: false, rectified: true, over: 'g', gap: 0 }, { masked: false, rectified: true, over: 'x', gap: 0 },
+    { masked: true, rectified: true, over: 'none', gap: 0 }, { masked: true, rectified: true, over: 'g', gap: 3 },
+    { masked: true, rectified: false, over: 'x', gap: 0 },
+  ] as const)('forms the gradient: masked $masked, rectified $rectified, dx over $over, mask gap $gap', ({ masked, rectified, over, gap }) => {
+    const bench = new Bench(engine, dtype);
+    const mask = maskOf(dtype, geometry, gap), open = passes(masked ? mask.valid : null);
+    const g = data(13, open), { x, shift, scale: p, offset } = signed(open), q = perChannel(17), r = perChannel(18);
+    const gAt = bench.put(g), xAt = bench.put(x), before = over === 'g' ? g : over === 'x' ? x : data(19, open);
+    const dxAt = over === 'g' ? gAt : over === 'x' ? xAt : bench.put(before);
+    kernels.gradient(
+      dxAt, gAt, xAt, masked ? bench.put(mask.words) : 0, bench.put(shift), bench.put(p), bench.put(q), bench.put(r),
+      rectified ? bench.put(offset) : 0, outer, channels, inner, pitch, mask.pitch, bench.scratch(channels, inner),
+    );
+    const dx = bench.get(dxAt, length);
+    expectElements(geometry, dx, before, (c, i) => {
+      if (!open[i]) return 0;
+      const d = x[i]! - shift[c]!, clipped = rectified && d * p[c]! + offset[c]! <= 0;
+      return (clipped ? 0 : g[i]!) * p[c]! + (d * q[c]! + r[c]!);
+    }, bound);
+    expectZeros(dx, open);
     bench.finish();
   });
 });
@@ -179,7 +341,7 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
     x[2 * inner] = Number.NaN;
     const mean = bench.put(new Float64Array(5), 'float64'), m2 = bench.put(new Float64Array(5), 'float64');
     const kernels = (RUNTIMES[kind] as Engine).kernels[dtype];
-    kernels.moments(mean, m2, bench.put(x), outer, 5, inner, geometry.pitch, bench.scratch(5, inner));
+    kernels.moments(mean, m2, bench.put(x), 0, outer * inner, outer, 5, inner, geometry.pitch, 0, bench.scratch(5, inner));
     expect(Array.from(bench.get(mean, 5, 'float64'), Number.isNaN)).toEqual([false, false, true, false, false]);
     expect(Array.from(bench.get(m2, 5, 'float64'), Number.isNaN)).toEqual([false, false, true, false, false]);
     bench.finish();
@@ -189,11 +351,11 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
     const bench = new Bench(RUNTIMES[kind] as Engine, dtype);
     const kernels = (RUNTIMES[kind] as Engine).kernels[dtype];
     const x = bench.put(arrayOf(dtype, [Number.NaN, -1, 0, 1, 2, Number.NaN, -2])), one = bench.put([1]), zero = bench.put([0]);
-    kernels.affine(x, x, 0, zero, one, zero, 0, 1, 1, 7, 7, bench.scratch(1, 7));
+    kernels.affine(x, x, 0, 0, zero, one, zero, 0, 1, 1, 7, 7, 0, bench.scratch(1, 7));
     expect(Array.from(bench.get(x, 7))).toEqual([Number.NaN, 0, 0, 1, 2, Number.NaN, 0]);
     const g = bench.put(new Float64Array(7)), sums = bench.put([0, 0], 'float64');
     const dy = bench.put([1, 2, 3, 4, 5, 6, 7]);
-    kernels.reduce(sums, sums + 8, g, dy, x, x, zero, 1, 1, 7, 7, bench.scratch(1, 7));
+    kernels.reduce(sums, sums + 8, g, dy, x, x, 0, zero, 0, 0, 1, 1, 7, 7, 0, bench.scratch(1, 7));
     expect(Array.from(bench.get(g, 7))).toEqual([1, 0, 0, 4, 5, 6, 0]);
     bench.finish();
   });

@@ -86,3 +86,29 @@ export function permute(values: ArrayLike<number>, shape: readonly number[], lay
   });
   return result;
 }
+
+/** The largest difference, relative to max(1, |expected|). Infinity for another length and where only one is a NaN. */
+export function distance(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
+  let most = 0;
+  for (let i = 0; i < actual.length; i++) {
+    const a = actual[i]!, b = expected[i]!;
+    if (Object.is(a, b) || a === b) continue;
+    const difference = Math.abs(a - b) / Math.max(1, Math.abs(b));
+    most = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(most, difference);
+  }
+  return most;
+}
+
+/** Arrays one after another: parts of a batch as one, in either layout. */
+export function concatenate(dtype: 'float64', parts: readonly ArrayLike<number>[]): Float64Array;
+export function concatenate(dtype: DType, parts: readonly ArrayLike<number>[]): Float32Array;
+export function concatenate(dtype: DType, parts: readonly ArrayLike<number>[]): Float32Array | Float64Array {
+  return arrayOf(dtype, parts.flatMap((part) => Array.from(part)));
+}
+
+/** 1 for about two positions in three. */
+export function maskOf(positions: number, seed: number): Uint8Array {
+  const uniform = random(seed);
+  return Uint8Array.from({ length: positions }, () => (uniform() < 0.67 ? 1 : 0));
+}

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm } from '../src/batchnorm.js';
 import { Context } from '../src/context.js';
+import { FIELDS } from '../src/formulas.js';
 import type { Geometry } from '../src/kernels.js';
+import { UNMASKED } from '../src/mask.js';
 import { backward, forward } from '../src/passes.js';
 import type { Engine } from '../src/runtime.js';
 import { Scratch } from '../src/scratch.js';
@@ -55,15 +57,22 @@ describe.each(cases)('$geometry.outer x $geometry.channels x $geometry.inner in 
     const dweight = new Float64Array(channels), dbias = new Float64Array(channels);
     const scratch = new Scratch(engine, 'float64'), owner = new BatchNorm(channels);
     for (const mode of ['batch', 'running'] as const) {
-      const numbers = new Array<number>(4 * channels).fill(Number.NaN);
+      const numbers = new Array<number>(FIELDS * channels).fill(Number.NaN);
       if (mode === 'running') takeRunning(numbers, Float64Array.from(normal(channels, 5)), new Float64Array(channels).fill(2));
-      const context = new Context(owner, mode, outer * inner, numbers, [], null);
+      const saved = {
+        owner, mode, count: outer * inner, shape: [], x: null, y: null, mask: null, relu: false, residual: false, renorm: null,
+      };
+      const context = new Context(numbers, saved);
       const place = engine.allocate(limit * 8 + STAGE_MARGIN), other = engine.allocate(limit * 8 + STAGE_MARGIN);
       const at = (array: Float64Array, stage: number) => staged(engine, 'float64', () => array, geometry, stage);
       scratch.take(channels, inner);
-      const pass = { kernels: engine.kernels.float64, scratch, geometry, limit, context };
-      forward({ ...pass, x: at(x, place), y: at(y, place), weight, bias, eps: 0.1 });
-      backward({ ...pass, x: at(x, other), dy: at(dy, place), dx: at(dx, place), dweight, dbias });
+      const pass = { kernels: engine.kernels.float64, scratch, geometry, limit, mask: UNMASKED, numbers };
+      forward({
+        ...pass, x: at(x, place), y: at(y, place), residual: null, weight, bias, eps: 0.1,
+        floor: Number.NEGATIVE_INFINITY, adjust: null,
+      }, mode === 'running');
+      const tensors = { x: at(x, other), dy: at(dy, place), dx: at(dx, place), dresidual: null, y: null };
+      backward({ ...pass, ...tensors, saved }, { dweight, dbias });
       scratch.free();
       engine.free(place);
       engine.free(other);

@@ -38,3 +38,6 @@ export const elementwise = (dtype: DType) => 48 * U[dtype];
 
 /** Of central differences in float64 with a step h = 1e-5: h^2 of a third derivative, and u / h of the loss. */
 export const FINITE_DIFFERENCES = 1e-8;
+
+/** Between two results of which each is within a bound of the truth, in units of that bound. */
+export const BETWEEN = 2;

@@ -1,0 +1,51 @@
+import { type BatchNorm, checkModule } from './batchnorm.js';
+import type { Floats } from './kernels.js';
+import { moments } from './moments.js';
+import type { Runtime, Tensor } from './runtime.js';
+import { checkOptions, geometryOf } from './shape.js';
+import { floatsIn, type Values } from './values.js';
+
+/** What a batch says of a module, [C] each. */
+export interface Diagnosis {
+  /** (batch mean - running mean) / sqrt(running variance + eps); 0 without running statistics or values. */
+  readonly meanShift: Float64Array;
+  /** Biased batch variance / running variance; 1 without running statistics or values. */
+  readonly varianceRatio: Float64Array;
+  /** 1 where the output does not depend on x: a variance of 0, or a weight of 0. */
+  readonly dead: Uint8Array;
+  /** Values that are not finite. */
+  readonly nonFinite: Uint32Array;
+}
+
+/**
+ * Looks at a batch without changing anything: how far the running statistics are from it, which channels are dead, and
+ * how many values are not finite.
+ *
+ * @param x - [N, C, ...] or [N, ..., C] in the layout of the module
+ * @throws {TypeError | RangeError} as `moments`; another number of channels.
+ */
+export function diagnose(
+  bn: BatchNorm, x: Floats | Tensor, shape: readonly number[], options: { runtime?: Runtime } = {},
+): Diagnosis {
+  checkModule('diagnose', bn);
+  checkOptions('diagnose', options, ['runtime']);
+  const { runtime = bn.runtime } = options;
+  const { mean, m2, count } = moments(x, shape, { layout: bn.layout, runtime });
+  const { outer, channels, inner } = geometryOf(shape, bn.layout, bn.channels);
+  const { runningMean, runningVar, weight, eps } = bn;
+  const meanShift = new Float64Array(bn.channels), varianceRatio = new Float64Array(bn.channels).fill(1);
+  const dead = new Uint8Array(bn.channels), nonFinite = new Uint32Array(bn.channels);
+  const values = floatsIn(x as Values);
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i]!)) nonFinite[Math.floor(i / inner) % channels]!++;
+  }
+  for (let c = 0; c < bn.channels; c++) {
+    const variance = m2[c]! / count;
+    if (runningMean && runningVar && count > 0) {
+      meanShift[c] = (mean[c]! - runningMean[c]!) / Math.sqrt(runningVar[c]! + eps);
+      varianceRatio[c] = variance / runningVar[c]!;
+    }
+    dead[c] = outer > 0 && (variance === 0 || weight?.[c] === 0) ? 1 : 0;
+  }
+  return { meanShift, varianceRatio, dead, nonFinite };
+}
