@@ -135,12 +135,16 @@ const APART = 2176;
 /** Bytes of a stage beyond its blocks, for that. */
 export const STAGE_MARGIN = 4096;
 
-/** An array that lives elsewhere, staged at an address with room for any block and STAGE_MARGIN bytes more. */
+/**
+ * An array that lives elsewhere, staged at an address with room for any block and STAGE_MARGIN bytes more.
+ *
+ * @param byteOffset - of the first array that takes this place, in its buffer
+ */
 export function staged(
-  engine: Engine, dtype: DType, array: () => Floats, geometry: Geometry, stage: Pointer,
+  engine: Engine, dtype: DType, array: () => Floats, geometry: Geometry, stage: Pointer, byteOffset = 0,
 ): Operand {
   const place = (block: Block) =>
-    stage + ((startOf(geometry, block) * BYTES[dtype] + APART - stage) & (STAGE_MARGIN - ALIGNMENT));
+    stage + ((byteOffset + startOf(geometry, block) * BYTES[dtype] + APART - stage) & (STAGE_MARGIN - ALIGNMENT));
   const view = (block: Block, offset: number, length: number) =>
     engine.floats(dtype, place(block) + offset * BYTES[dtype], length);
   return {

@@ -120,12 +120,13 @@ function throughStage(
   const limit = Math.min(geometry.outer * geometry.pitch, Math.floor(STAGE_BYTES / count / BYTES[dtype]));
   const bytes = Math.ceil((limit * BYTES[dtype]) / ALIGNMENT) * ALIGNMENT + STAGE_MARGIN;
   const pointers = arrays.map((array) => pointerOf(engine, array)), lengths = arrays.map((array) => array.length);
+  const offsets = places.map((place) => arrays[places.indexOf(place)]!.byteOffset);
   const stage = engine.allocate(bytes * count);
   const operands = arrays.map((array, i) => {
     // Making the stage may have grown memory, and with that a view of memory is lost: it is made anew from its address.
     const pointer = pointers[i] ?? null, length = lengths[i]!;
     const source = pointer === null ? () => array : () => engine.floats(dtype, pointer, length);
-    return staged(engine, dtype, source, geometry, stage + places[i]! * bytes);
+    return staged(engine, dtype, source, geometry, stage + places[i]! * bytes, offsets[i]!);
   });
   return { operands, limit, stage };
 }
