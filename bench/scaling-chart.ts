@@ -1,10 +1,25 @@
 /** Time per element against size and against channels, as SVG. */
 import * as echarts from 'echarts';
 import { OPERATIONS } from './cases.js';
+import type { Times } from './interleave.js';
 import type { Layout, Operation } from './protocol.js';
 import type { Machine } from './results.js';
-import type { Axis, Point } from './scaling.js';
 import { machineLine } from './table.js';
+
+export type Axis = 'size' | 'channels';
+
+export interface Point {
+  readonly axis: Axis;
+  readonly layout: Layout;
+  readonly operation: Operation;
+  /** Channels-first. */
+  readonly shape: readonly [number, number, number];
+  readonly size: number;
+  readonly channels: number;
+  readonly times: Times;
+  /** Nanoseconds an element, of the median. */
+  readonly perElement: number;
+}
 
 const FONT = 13;
 const WIDTH = 1080;

@@ -6,26 +6,11 @@ import { BatchNorm, createRuntime } from 'batchnorm-wasm';
 import { SingleBar } from 'cli-progress';
 import { OPERATIONS } from './cases.js';
 import { fill } from './data.js';
-import { FULL, interleave, QUICK, type Sampler, type Times } from './interleave.js';
+import { FULL, interleave, QUICK, type Sampler } from './interleave.js';
 import type { Layout, Operation } from './protocol.js';
 import { machine } from './results.js';
-import { scalingChart } from './scaling-chart.js';
+import { type Axis, type Point, scalingChart } from './scaling-chart.js';
 import { machineLine } from './table.js';
-
-export type Axis = 'size' | 'channels';
-
-export interface Point {
-  readonly axis: Axis;
-  readonly layout: Layout;
-  readonly operation: Operation;
-  /** Channels-first. */
-  readonly shape: readonly [number, number, number];
-  readonly size: number;
-  readonly channels: number;
-  readonly times: Times;
-  /** Nanoseconds an element, of the median. */
-  readonly perElement: number;
-}
 
 const BATCH = 4;
 const CHANNELS = 16;

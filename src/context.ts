@@ -1,4 +1,3 @@
-import type { BatchNorm } from './batchnorm.js';
 import { type ChannelNumbers, FIELDS, MEAN, type Renormalisation, VARIANCE } from './formulas.js';
 import type { Values } from './values.js';
 
@@ -16,7 +15,8 @@ export interface ForwardContext {
 
 /** What a forward leaves for its backward beside the numbers of each channel. */
 export interface Saved {
-  readonly owner: BatchNorm;
+  /** The module whose forward it was. */
+  readonly owner: object;
   readonly mode: 'batch' | 'running';
   readonly count: number;
   readonly shape: readonly number[];
