@@ -1,5 +1,5 @@
 import { General, is, Plain } from './tags';
-import { addTailTo, addTo, lanes, loadTail, sum } from './vec';
+import { addRowTo, lanes, loadTail, sum } from './vec';
 import { severalRows } from './walk';
 import { narrow, padded, repeatOf, widen } from './wide';
 
@@ -306,8 +306,8 @@ function sweepRows<T, R>(
     const x1 = x + <usize>done * step, mask1 = mask + <usize>done * maskStep;
     addRows<T, R>(s, q, shift, x1, mask1, rows - done, full, step, maskStep);
     if (rest) addRowTails<T, R>(s + full, q + full, shift + full, x + full, mask, rows, rest, step, maskStep);
-    spillRows<T>(total, s, full, rest);
-    spillRows<T>(squares, q, full, rest);
+    addRowTo<T>(total, s, full, rest);
+    addRowTo<T>(squares, q, full, rest);
     x += <usize>rows * step;
     mask += <usize>rows * maskStep;
   }
@@ -406,15 +406,4 @@ function addRowTails<T, R>(
   }
   v128.store(s, total);
   v128.store(q, squares);
-}
-
-/** Adds a row of T to a row of f64. */
-function spillRows<T>(total: usize, row: usize, full: usize, rest: i32): void {
-  const end = row + full;
-  while (row < end) {
-    addTo<T>(total, v128.load(row));
-    row += 16;
-    total += 8 * lanes<T>();
-  }
-  if (rest) addTailTo<T>(total, v128.load(row), rest);
 }

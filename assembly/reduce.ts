@@ -1,5 +1,5 @@
 import { General, is, offsetOf, Plain, Rectified } from './tags';
-import { addTailTo, addTo, lanes, loadTail, rectified, storeTail, sum } from './vec';
+import { addRowTo, lanes, loadTail, rectified, storeTail, sum } from './vec';
 import { severalRows } from './walk';
 import { narrow, padded, repeatOf, widen } from './wide';
 
@@ -180,7 +180,7 @@ function addMaskedRun<T, R>(
 /** g of one vector: dy where the mask and the ReLU let it pass. */
 // @ts-ignore: decorator
 @inline function passed<T>(dy: v128, d: v128, a: v128, b: v128, offset: usize): v128 {
-  return offset ? rectified<T>(dy, v128.add<T>(v128.mul<T>(d, a), b)) : dy;
+  return offset ? passing<T, Rectified>(dy, d, a, b) : dy;
 }
 
 /** The same with a mask, through a ReLU, writing g, or any of these. */
@@ -279,8 +279,8 @@ function sweepRows<T, R>(
         s + full, q + full, dy + full, x + full, shift + full, scale + full, offset + full, rows, rest, step,
       );
     }
-    spillRow<T>(total, s, full, rest);
-    spillRow<T>(dot, q, full, rest);
+    addRowTo<T>(total, s, full, rest);
+    addRowTo<T>(dot, q, full, rest);
     const bytes = <usize>rows * step;
     dy += bytes; x += bytes;
   }
@@ -397,8 +397,8 @@ function generalRows<T>(
       y = offsetOf(y, step);
       mask = offsetOf(mask, maskStep);
     }
-    spillRow<T>(total, s, full, rest);
-    spillRow<T>(dot, q, full, rest);
+    addRowTo<T>(total, s, full, rest);
+    addRowTo<T>(dot, q, full, rest);
   }
 }
 
@@ -451,15 +451,4 @@ function addGeneralRow<T>(
     v128.store(s + full, v128.add<T>(v128.load(s + full), u));
     v128.store(q + full, v128.add<T>(v128.load(q + full), v128.mul<T>(u, d)));
   }
-}
-
-/** Adds a row of T to a row of f64. */
-function spillRow<T>(total: usize, row: usize, full: usize, rest: i32): void {
-  const end = row + full;
-  while (row < end) {
-    addTo<T>(total, v128.load(row));
-    row += 16;
-    total += 8 * lanes<T>();
-  }
-  if (rest) addTailTo<T>(total, v128.load(row), rest);
 }

@@ -42,7 +42,7 @@
 
 /** Adds lane i of v to the f64 at total + 8 i. */
 // @ts-ignore: decorator
-@inline export function addTo<T>(total: usize, v: v128): void {
+@inline function addTo<T>(total: usize, v: v128): void {
   if (sizeof<T>() == 8) {
     v128.store(total, f64x2.add(v128.load(total), v));
   } else {
@@ -54,7 +54,7 @@
 
 /** Adds the first n lanes of v to the f64s at total, 0 < n < lanes. */
 // @ts-ignore: decorator
-@inline export function addTailTo<T>(total: usize, v: v128, n: i32): void {
+@inline function addTailTo<T>(total: usize, v: v128, n: i32): void {
   if (sizeof<T>() == 8) {
     store<f64>(total, load<f64>(total) + f64x2.extract_lane(v, 0));
   } else {
@@ -68,4 +68,15 @@
 // @ts-ignore: decorator
 @inline export function rectified<T>(g: v128, y: v128): v128 {
   return v128.andnot(g, v128.le<T>(y, v128.splat<T>(0)));
+}
+
+/** Adds a row of T, `full` bytes in whole vectors and `rest` elements, to a row of f64. */
+export function addRowTo<T>(total: usize, row: usize, full: usize, rest: i32): void {
+  const end = row + full;
+  while (row < end) {
+    addTo<T>(total, v128.load(row));
+    row += 16;
+    total += 8 * lanes<T>();
+  }
+  if (rest) addTailTo<T>(total, v128.load(row), rest);
 }

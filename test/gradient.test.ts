@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm } from '../src/index.js';
-import { differentiate } from './oracle.js';
+import { differences, differentiate } from './oracle.js';
 import { arrayOf, COMBINATIONS, KINDS, LAYOUTS, normal, permute, placesOf, RUNTIMES, SHAPES, shapeIn, sizeOf } from './setup.js';
 import * as tolerance from './tolerances.js';
 
@@ -43,18 +43,6 @@ describe.each(doubles)('finite differences in $kind $layout', ({ kind, layout })
   const make = (eps = 1e-5) => new BatchNorm(4, { dtype: 'float64', layout, runtime: RUNTIMES[kind], eps });
   const dy = arrayOf('float64', normal(size, 4));
   const loss = (y: ArrayLike<number>) => Array.from(y).reduce((total, value, i) => total + value * dy[i]!, 0);
-
-  /** Central differences of the loss by every element of `values`. */
-  const differences = (values: Float64Array, evaluate: () => number) =>
-    Array.from(values, (value, i) => {
-      const h = 1e-5;
-      values[i] = value + h;
-      const above = evaluate();
-      values[i] = value - h;
-      const below = evaluate();
-      values[i] = value;
-      return (above - below) / (2 * h);
-    });
 
   it.each(['train', 'eval'] as const)('agree with dx, dweight and dbias in %s', (mode) => {
     const bn = make();

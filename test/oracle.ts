@@ -45,3 +45,16 @@ export function differentiate(
   const dx = dxhat.map((value, i) => value / std + (dvariance * 2 * (x[i]! - mean)) / m + dmean / m);
   return { dx, dweight, dbias };
 }
+
+/** Central differences of a loss by every element of `values`, which are as before in the end. */
+export function differences(values: Float32Array | Float64Array, loss: () => number): number[] {
+  return Array.from(values as ArrayLike<number>, (value, i) => {
+    const h = 1e-5;
+    values[i] = value + h;
+    const above = loss();
+    values[i] = value - h;
+    const below = loss();
+    values[i] = value;
+    return (above - below) / (2 * h);
+  });
+}
