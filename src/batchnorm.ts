@@ -158,9 +158,7 @@ export class BatchNorm {
   forward(
     x: Floats | Tensor, second?: readonly number[] | ForwardOptions<Tensor>, third?: ForwardOptions<never>,
   ): Floats | Tensor {
-    const own = x instanceof MemoryTensor;
-    const options = (own ? (second as ForwardOptions<never>) : third) ?? {};
-    return this.#forward(x, own ? x.shape : (second as readonly number[]), options, null);
+    return this.#forward(x, second, third, null);
   }
 
   /**
@@ -184,15 +182,16 @@ export class BatchNorm {
   ): Floats | Tensor {
     checkMoments('statistics', statistics, this.channels);
     if (statistics.count === 0) throw new RangeError('"statistics" expected a count of 1 or more, got 0');
-    const own = x instanceof MemoryTensor;
-    const options = (own ? (second as ForwardOptions<never>) : third) ?? {};
-    return this.#forward(x, own ? x.shape : (second as readonly number[]), options, statistics);
+    return this.#forward(x, second, third, statistics);
   }
 
+  /** A tensor brings its shape with it: then what comes second are the options. */
   #forward(
-    x: Values | Tensor, shape: readonly number[], options: ForwardOptions<Values>, statistics: Moments | null,
+    x: Values | Tensor, second: unknown, third: unknown, statistics: Moments | null,
   ): Values {
     const engine = this.#engine();
+    const own = x instanceof MemoryTensor;
+    const shape = own ? x.shape : second, options = ((own ? second : third) ?? {}) as ForwardOptions<Values>;
     checkOptions('forward', options, ['out', 'residual', 'mask', 'updateStats']);
     const { out, residual, mask = null, updateStats = true } = options;
     checkBoolean('updateStats', updateStats);
@@ -216,7 +215,7 @@ export class BatchNorm {
     const numbers = count === 0 || onNonFinite === 'error' ? this.#numbers.slice() : this.#newNumbers();
     const context = new Context(numbers, {
       owner: this, mode, count, relu,
-      shape: x instanceof MemoryTensor ? shape : [...shape],
+      shape: own ? shape : [...shape],
       x: sameMemory(x, y) ? null : x,
       y: relu && residual !== undefined ? y : null,
       mask: mask === null ? null : new Uint8Array(mask),
@@ -351,9 +350,6 @@ export class BatchNorm {
         if (sums === null) passes.backward(pass, { dweight, dbias });
         else passes.differentiate(pass, sums);
       });
-      if (sums === null) return;
-      const all = { channelStart: 0, channels: this.channels };
-      parameterGradients(dweight, dbias, sums.total, sums.dot, context.numbers, renorm, all);
     });
     return { dx, dweight, dbias, dresidual };
   }
@@ -382,7 +378,7 @@ export class BatchNorm {
   ): void {
     const { shape, mask, x, y, count } = context.saved;
     const geometry = geometryOf(shape, this.layout, this.channels);
-    if (count === 0 || geometry.outer * geometry.inner === 0 || (mask !== null && countValid(mask) === 0)) {
+    if (count === 0 || geometry.outer * geometry.inner === 0 || mask?.every((value) => value === 0)) {
       if (dx !== null) floatsIn(dx).fill(0);
       if (dresidual !== null) floatsIn(dresidual).fill(0);
       return;

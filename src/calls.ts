@@ -41,3 +41,11 @@ export interface Snapshot {
   readonly runningVar: Floats | null;
   readonly numBatchesTracked: number;
 }
+
+/** A batch of what enters a module, or a part of one. */
+export interface Batch {
+  readonly x: Floats;
+  readonly shape: readonly number[];
+  /** [N, ...positions], 0 where a position does not count. */
+  readonly mask?: Uint8Array;
+}

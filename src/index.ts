@@ -1,5 +1,5 @@
 export { BatchNorm } from './batchnorm.js';
-export type { BackwardOptions, ForwardOptions, Gradients, Snapshot } from './calls.js';
+export type { BackwardOptions, Batch, ForwardOptions, Gradients, Snapshot } from './calls.js';
 export type { Layers } from './checkpoint.js';
 export { loadSafetensors, writeSafetensors } from './checkpoint.js';
 export type { ForwardContext } from './context.js';
@@ -14,9 +14,8 @@ export type { DType, Floats } from './kernels.js';
 export { maskFromLengths } from './mask.js';
 export { moments } from './moments.js';
 export type { BatchNormOptions, RenormLimits } from './options.js';
-export type { Part, PartsForward, PartsGradients } from './parts.js';
+export type { PartsForward, PartsGradients } from './parts.js';
 export { backwardGhost, backwardParts, forwardGhost, forwardParts } from './parts.js';
-export type { Batch } from './recalibrate.js';
 export { recalibrate } from './recalibrate.js';
 export type { Runtime, RuntimeOptions, Tensor } from './runtime.js';
 export { createRuntime } from './runtime.js';

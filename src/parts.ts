@@ -1,19 +1,11 @@
 /** Batches in parts: micro-batches that count as one batch, and ghost batches that each count as their own. */
 import { atomically, type BatchNorm, checkModule } from './batchnorm.js';
-import type { Gradients } from './calls.js';
+import type { Batch, Gradients } from './calls.js';
 import { Context, type ForwardContext } from './context.js';
 import type { Floats } from './kernels.js';
 import { moments } from './moments.js';
 import { checkFloats, checkShape, describe, elements, geometryOf } from './shape.js';
 import { addGradientSums, mergeMoments } from './statistics.js';
-
-/** A part of a batch. */
-export interface Part {
-  readonly x: Floats;
-  readonly shape: readonly number[];
-  /** [N, ...positions], 0 where a position does not count. */
-  readonly mask?: Uint8Array;
-}
 
 /** The outputs of parts, and what their backward needs. */
 export interface PartsForward {
@@ -34,7 +26,7 @@ export interface PartsGradients {
  *
  * @throws {TypeError} a part of the wrong kind. @throws {RangeError} no parts, or none with values; as `forward`.
  */
-export function forwardParts(bn: BatchNorm, parts: readonly Part[]): PartsForward {
+export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForward {
   checkModule('forwardParts', bn);
   checkArray('parts', parts);
   if (parts.length === 0) throw new RangeError('forwardParts() expected at least one part, got none');

@@ -1,17 +1,9 @@
 import { type BatchNorm, checkModule } from './batchnorm.js';
-import type { Floats } from './kernels.js';
+import type { Batch } from './calls.js';
 import { moments } from './moments.js';
 import type { Runtime } from './runtime.js';
 import { checkOneOf, checkOptions, describe } from './shape.js';
 import { type Moments, mergeMoments } from './statistics.js';
-
-/** One batch of what enters the module. */
-export interface Batch {
-  readonly x: Floats;
-  readonly shape: readonly number[];
-  /** [N, ...positions], 0 where a position does not count. */
-  readonly mask?: Uint8Array;
-}
 
 /**
  * New running statistics from data, with the parameters as they are. Memory does not grow with the number of batches.
