@@ -1,6 +1,5 @@
-import { General, is, Plain } from './tags';
-import { addRowTo, lanes, loadTail, sum } from './vec';
-import { severalRows } from './walk';
+import { is, Masked, Plain } from './tags';
+import { addRowTo, lanes, loadTail, sum, valid, validRow } from './vec';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
@@ -8,7 +7,7 @@ import { narrow, padded, repeatOf, widen } from './wide';
  *
  *   mean, m2          [channels]                f64   written
  *   x                 [outer, channels, inner]  T
- *   mask              [outer, inner]            T     all bits or none of each element; 0: no mask
+ *   mask              [outer, inner]            u8    0: the position does not count; address 0: all do
  *   n                 values a channel, at least 1
  *   pitch, maskPitch  elements between outer slices of x, >= channels * inner, and of the mask
  *   scratch           scratchBytes(channels, inner), aligned to 16
@@ -22,7 +21,7 @@ export function moments<T>(
   mean: usize, m2: usize, x: usize, mask: usize, n: f64,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  if (mask) walk<T, General>(mean, m2, x, mask, n, outer, channels, inner, pitch, maskPitch, scratch);
+  if (mask) walk<T, Masked>(mean, m2, x, mask, n, outer, channels, inner, pitch, maskPitch, scratch);
   else walk<T, Plain>(mean, m2, x, 0, n, outer, channels, inner, pitch, 0, scratch);
 }
 
@@ -30,9 +29,9 @@ function walk<T, R>(
   mean: usize, m2: usize, x: usize, mask: usize, n: f64,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  samplePositions<T>(scratch, mask, outer, inner, pitch, maskPitch);
-  const repeat = is<R, General>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
-  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * sizeof<T>();
+  samplePositions<T, R>(scratch, mask, outer, inner, pitch, maskPitch);
+  const repeat = is<R, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
   const shift = scratch + HEADER;
   if (repeat == 0) {
     seedPlanes<T>(x, channels, inner, scratch);
@@ -67,11 +66,11 @@ const HEADER: usize = 64;
 const RECORD: usize = 48;
 
 /** Byte offsets, within any channel, of positions spread evenly over it; under a mask, of the next valid ones. */
-function samplePositions<T>(scratch: usize, mask: usize, outer: i32, inner: i32, pitch: i32, maskPitch: i32): void {
+function samplePositions<T, R>(scratch: usize, mask: usize, outer: i32, inner: i32, pitch: i32, maskPitch: i32): void {
   const n = <u64>outer * <u64>inner;
   for (let s: usize = 0; s < SAMPLES; ++s) {
     let position = <u32>((<u64>(2 * s + 1) * n) / (2 * <u64>SAMPLES));
-    while (mask && !load<u32>(mask + <usize>((position / inner) * maskPitch + (position % inner)) * sizeof<T>())) {
+    while (is<R, Masked>() && !load<u8>(mask + <usize>((position / inner) * maskPitch + (position % inner)))) {
       if (++position == <u32>n) position = 0;
     }
     const element = (position / inner) * pitch + (position % inner);
@@ -192,15 +191,15 @@ function sweepPlanes<T, R>(
     let plane = x + <usize>o * step;
     for (let c = 0; c < channels; ++c) {
       const record = records + RECORD * c;
-      let rest = inner, valid = mask;
+      let rest = inner, m = mask;
       while (rest > piece) {
-        addRun<T, R>(record, plane, valid, piece);
+        addRun<T, R>(record, plane, m, piece);
         spill<T>(record, mean + 8 * c, m2 + 8 * c);
         plane += <usize>piece * sizeof<T>();
-        valid += <usize>piece * sizeof<T>();
+        m += piece;
         rest -= piece;
       }
-      addRun<T, R>(record, plane, valid, rest);
+      addRun<T, R>(record, plane, m, rest);
       if (last) spill<T>(record, mean + 8 * c, m2 + 8 * c);
       plane += <usize>rest * sizeof<T>();
     }
@@ -208,11 +207,17 @@ function sweepPlanes<T, R>(
   }
 }
 
-/** x - K, or 0 where the mask does not let x pass. */
+/** x - K, or 0 where the position does not count. */
 // @ts-ignore: decorator
-@inline function deviation<T, R>(x: v128, k: v128, valid: v128): v128 {
+@inline function deviation<T, R>(x: v128, k: v128, open: v128): v128 {
   const d = v128.sub<T>(x, k);
-  return is<R, General>() ? v128.and(d, valid) : d;
+  return is<R, Masked>() ? v128.and(d, open) : d;
+}
+
+/** `valid` where there is a mask. */
+// @ts-ignore: decorator
+@inline function maskAt<T, R>(mask: usize): v128 {
+  return is<R, Masked>() ? valid<T>(mask) : v128.splat<i32>(-1);
 }
 
 /** Adds n consecutive values of one channel to its record. */
@@ -223,26 +228,25 @@ function addRun<T, R>(record: usize, x: usize, mask: usize, n: i32): void {
   const end = x + <usize>(n - rest) * sizeof<T>();
   const quads = end - 48;
   while (x < quads) {
-    const a = deviation<T, R>(v128.load(x), k, is<R, General>() ? v128.load(mask) : k);
-    const b = deviation<T, R>(v128.load(x, 16), k, is<R, General>() ? v128.load(mask, 16) : k);
-    const c = deviation<T, R>(v128.load(x, 32), k, is<R, General>() ? v128.load(mask, 32) : k);
-    const d = deviation<T, R>(v128.load(x, 48), k, is<R, General>() ? v128.load(mask, 48) : k);
+    const a = deviation<T, R>(v128.load(x), k, maskAt<T, R>(mask));
+    const b = deviation<T, R>(v128.load(x, 16), k, maskAt<T, R>(mask + lanes<T>()));
+    const c = deviation<T, R>(v128.load(x, 32), k, maskAt<T, R>(mask + 2 * lanes<T>()));
+    const d = deviation<T, R>(v128.load(x, 48), k, maskAt<T, R>(mask + 3 * lanes<T>()));
     s = v128.add<T>(s, four<T>(a, b, c, d));
     q = v128.add<T>(q, fourSquares<T>(a, b, c, d));
     x += 64;
-    if (is<R, General>()) mask += 64;
+    if (is<R, Masked>()) mask += 4 * lanes<T>();
   }
   let r = v128.splat<T>(0), t = r;
   while (x < end) {
-    const a = deviation<T, R>(v128.load(x), k, is<R, General>() ? v128.load(mask) : k);
+    const a = deviation<T, R>(v128.load(x), k, maskAt<T, R>(mask));
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
     x += 16;
-    if (is<R, General>()) mask += 16;
+    if (is<R, Masked>()) mask += lanes<T>();
   }
   if (rest) {
-    const valid = is<R, General>() ? loadTail<T>(mask, rest) : k;
-    const a = deviation<T, R>(loadTail<T>(end, rest), loadTail<T>(record, rest), valid);
+    const a = deviation<T, R>(loadTail<T>(end, rest), loadTail<T>(record, rest), maskAt<T, R>(mask));
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
   }
@@ -287,123 +291,112 @@ function sweepColumns<T, R>(
   }
 }
 
-/** Adds sum d and sum d^2 of every column to the totals, by way of two rows of lane sums. */
+/**
+ * Adds sum d and sum d^2 of every column to the totals, by way of two rows of lane sums.
+ *
+ * Four rows at a step: a quarter of the accumulator traffic, and sums of four before a lane sees them. They lie a quarter
+ * of the tensor apart: four streams side by side are what prefetchers follow best, where rows within one page confuse
+ * them (see bench/NOTES.md).
+ */
 function sweepRows<T, R>(
   total: usize, squares: usize, x: usize, mask: usize,
   outer: i32, columns: i32, step: usize, maskStep: usize, shift: usize, sums: usize,
 ): void {
-  const width = padded<T>(columns);
-  const s = sums, q = s + width;
-  const full = <usize>(columns / lanes<T>()) * 16;
-  const rest = columns & (lanes<T>() - 1);
-  const byFour = severalRows(<usize>outer * step, full);
-  const block = byFour ? 4 * CHAIN : CHAIN / 4;
-  for (let o = 0; o < outer; o += block) {
-    const rows = min(block, outer - o);
-    const quads = byFour ? rows >> 2 : 0, done = quads << 2;
-    memory.fill(s, 0, 2 * width);
-    if (quads) addFourRows<T, R>(s, q, shift, x, mask, quads, full, step, maskStep);
-    const x1 = x + <usize>done * step, mask1 = mask + <usize>done * maskStep;
-    addRows<T, R>(s, q, shift, x1, mask1, rows - done, full, step, maskStep);
-    if (rest) addRowTails<T, R>(s + full, q + full, shift + full, x + full, mask, rows, rest, step, maskStep);
-    addRowTo<T>(total, s, full, rest);
+  const full = <usize>(columns / lanes<T>()) * 16, rest = columns & (lanes<T>() - 1);
+  const q = sums + padded<T>(columns);
+  const quarter = outer >> 2, apart = <usize>quarter * step, maskApart = <usize>quarter * maskStep;
+  for (let o = 0; o < quarter; o += CHAIN) {
+    const n = min(CHAIN, quarter - o);
+    memory.fill(sums, 0, 2 * padded<T>(columns));
+    addFourRows<T, R>(sums, q, shift, x, mask, n, full, rest, step, maskStep, apart, maskApart);
+    addRowTo<T>(total, sums, full, rest);
     addRowTo<T>(squares, q, full, rest);
-    x += <usize>rows * step;
-    mask += <usize>rows * maskStep;
+    x += <usize>n * step;
+    mask += <usize>n * maskStep;
+  }
+  if (outer & 3) {
+    memory.fill(sums, 0, 2 * padded<T>(columns));
+    addRows<T, R>(sums, q, shift, x + 3 * apart, mask + 3 * maskApart, outer & 3, full, rest, step, maskStep);
+    addRowTo<T>(total, sums, full, rest);
+    addRowTo<T>(squares, q, full, rest);
   }
 }
 
-/** Four rows at a time: a quarter of the accumulator traffic, and sums of four before a lane sees them. */
+/** Adds one vector of each of four rows to the lane sums. */
+// @ts-ignore: decorator
+@inline function addFour<T>(s: usize, q: usize, a: v128, b: v128, c: v128, d: v128): void {
+  v128.store(s, v128.add<T>(v128.load(s), four<T>(a, b, c, d)));
+  v128.store(q, v128.add<T>(v128.load(q), fourSquares<T>(a, b, c, d)));
+}
+
+/** n times four rows, those of a step `apart`. */
 function addFourRows<T, R>(
-  s: usize, q: usize, shift: usize, x: usize, mask: usize, quads: i32, full: usize, step: usize, maskStep: usize,
+  sums: usize, squares: usize, shift: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32,
+  step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
   let m0 = v128.splat<T>(0), m1 = m0, m2 = m0, m3 = m0;
-  for (; quads > 0; --quads) {
-    if (is<R, General>()) {
-      m0 = v128.load_splat<T>(mask);
-      m1 = v128.load_splat<T>(mask + maskStep);
-      m2 = v128.load_splat<T>(mask + 2 * maskStep);
-      m3 = v128.load_splat<T>(mask + 3 * maskStep);
-      mask += 4 * maskStep;
-    }
-    let x0 = x, x1 = x + step, x2 = x1 + step, x3 = x2 + step;
-    let sp = s, qp = q, kp = shift;
-    const end = x + full;
-    const pairs = end - 16;
-    while (x0 < pairs) {
-      const k = v128.load(kp), l = v128.load(kp, 16);
-      const a0 = deviation<T, R>(v128.load(x0), k, m0), a1 = deviation<T, R>(v128.load(x1), k, m1);
-      const a2 = deviation<T, R>(v128.load(x2), k, m2), a3 = deviation<T, R>(v128.load(x3), k, m3);
-      v128.store(sp, v128.add<T>(v128.load(sp), four<T>(a0, a1, a2, a3)));
-      v128.store(qp, v128.add<T>(v128.load(qp), fourSquares<T>(a0, a1, a2, a3)));
-      const b0 = deviation<T, R>(v128.load(x0, 16), l, m0), b1 = deviation<T, R>(v128.load(x1, 16), l, m1);
-      const b2 = deviation<T, R>(v128.load(x2, 16), l, m2), b3 = deviation<T, R>(v128.load(x3, 16), l, m3);
-      v128.store(sp, v128.add<T>(v128.load(sp, 16), four<T>(b0, b1, b2, b3)), 16);
-      v128.store(qp, v128.add<T>(v128.load(qp, 16), fourSquares<T>(b0, b1, b2, b3)), 16);
-      x0 += 32; x1 += 32; x2 += 32; x3 += 32;
-      sp += 32; qp += 32; kp += 32;
-    }
-    if (x0 < end) {
-      const k = v128.load(kp);
-      const a0 = deviation<T, R>(v128.load(x0), k, m0), a1 = deviation<T, R>(v128.load(x1), k, m1);
-      const a2 = deviation<T, R>(v128.load(x2), k, m2), a3 = deviation<T, R>(v128.load(x3), k, m3);
-      v128.store(sp, v128.add<T>(v128.load(sp), four<T>(a0, a1, a2, a3)));
-      v128.store(qp, v128.add<T>(v128.load(qp), fourSquares<T>(a0, a1, a2, a3)));
-    }
-    x += 4 * step;
-  }
-}
-
-/** One row at a time: a single stream, which the prefetcher follows best. */
-function addRows<T, R>(
-  s: usize, q: usize, shift: usize, x: usize, mask: usize, rows: i32, full: usize, step: usize, maskStep: usize,
-): void {
-  let valid = v128.splat<T>(0);
-  for (; rows > 0; --rows) {
-    if (is<R, General>()) {
-      valid = v128.load_splat<T>(mask);
+  for (; n > 0; --n) {
+    if (is<R, Masked>()) {
+      m0 = validRow(mask);
+      m1 = validRow(mask + maskApart);
+      m2 = validRow(mask + 2 * maskApart);
+      m3 = validRow(mask + 3 * maskApart);
       mask += maskStep;
     }
-    let xp = x, sp = s, qp = q, kp = shift;
-    const end = x + full;
-    const pairs = end - 16;
-    while (xp < pairs) {
-      const a = deviation<T, R>(v128.load(xp), v128.load(kp), valid);
-      const b = deviation<T, R>(v128.load(xp, 16), v128.load(kp, 16), valid);
-      v128.store(sp, v128.add<T>(v128.load(sp), a));
-      v128.store(sp, v128.add<T>(v128.load(sp, 16), b), 16);
-      v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(a, a)));
-      v128.store(qp, v128.add<T>(v128.load(qp, 16), v128.mul<T>(b, b)), 16);
-      xp += 32; sp += 32; qp += 32; kp += 32;
+    let x0 = x, x1 = x + apart, x2 = x1 + apart, x3 = x2 + apart;
+    let s = sums, q = squares, k = shift;
+    const end = x + full, pairs = end - 16;
+    while (x0 < pairs) {
+      const k0 = v128.load(k), k1 = v128.load(k, 16);
+      addFour<T>(
+        s, q, deviation<T, R>(v128.load(x0), k0, m0), deviation<T, R>(v128.load(x1), k0, m1),
+        deviation<T, R>(v128.load(x2), k0, m2), deviation<T, R>(v128.load(x3), k0, m3),
+      );
+      addFour<T>(
+        s + 16, q + 16, deviation<T, R>(v128.load(x0, 16), k1, m0), deviation<T, R>(v128.load(x1, 16), k1, m1),
+        deviation<T, R>(v128.load(x2, 16), k1, m2), deviation<T, R>(v128.load(x3, 16), k1, m3),
+      );
+      x0 += 32; x1 += 32; x2 += 32; x3 += 32;
+      s += 32; q += 32; k += 32;
     }
-    if (xp < end) {
-      const a = deviation<T, R>(v128.load(xp), v128.load(kp), valid);
-      v128.store(sp, v128.add<T>(v128.load(sp), a));
-      v128.store(qp, v128.add<T>(v128.load(qp), v128.mul<T>(a, a)));
+    if (x0 < end) {
+      const k0 = v128.load(k);
+      addFour<T>(
+        s, q, deviation<T, R>(v128.load(x0), k0, m0), deviation<T, R>(v128.load(x1), k0, m1),
+        deviation<T, R>(v128.load(x2), k0, m2), deviation<T, R>(v128.load(x3), k0, m3),
+      );
+      x0 += 16; x1 += 16; x2 += 16; x3 += 16;
+      s += 16; q += 16; k += 16;
+    }
+    if (rest) {
+      const k0 = loadTail<T>(k, rest);
+      addFour<T>(
+        s, q, deviation<T, R>(loadTail<T>(x0, rest), k0, m0), deviation<T, R>(loadTail<T>(x1, rest), k0, m1),
+        deviation<T, R>(loadTail<T>(x2, rest), k0, m2), deviation<T, R>(loadTail<T>(x3, rest), k0, m3),
+      );
     }
     x += step;
   }
 }
 
-/** The columns that do not fill a vector, down all rows of a block. */
-function addRowTails<T, R>(
-  s: usize, q: usize, shift: usize, x: usize, mask: usize, rows: i32, rest: i32, step: usize, maskStep: usize,
+/** One row after another. */
+function addRows<T, R>(
+  sums: usize, squares: usize, shift: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32,
+  step: usize, maskStep: usize,
 ): void {
-  const k = loadTail<T>(shift, rest);
-  let total = v128.splat<T>(0), squares = total;
-  let inBlock = v128.splat<T>(0), squaresInBlock = inBlock;
-  for (let r = 1; r <= rows; ++r) {
-    const a = deviation<T, R>(loadTail<T>(x, rest), k, is<R, General>() ? v128.load_splat<T>(mask) : k);
-    inBlock = v128.add<T>(inBlock, a);
-    squaresInBlock = v128.add<T>(squaresInBlock, v128.mul<T>(a, a));
-    if ((r & 3) == 0 || r == rows) {
-      total = v128.add<T>(total, inBlock);
-      squares = v128.add<T>(squares, squaresInBlock);
-      inBlock = squaresInBlock = v128.splat<T>(0);
+  for (; n > 0; --n) {
+    const open = is<R, Masked>() ? validRow(mask) : v128.splat<T>(0);
+    for (let i: usize = 0; i < full; i += 16) {
+      const d = deviation<T, R>(v128.load(x + i), v128.load(shift + i), open);
+      v128.store(sums + i, v128.add<T>(v128.load(sums + i), d));
+      v128.store(squares + i, v128.add<T>(v128.load(squares + i), v128.mul<T>(d, d)));
+    }
+    if (rest) {
+      const d = deviation<T, R>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), open);
+      v128.store(sums + full, v128.add<T>(v128.load(sums + full), d));
+      v128.store(squares + full, v128.add<T>(v128.load(squares + full), v128.mul<T>(d, d)));
     }
     x += step;
-    mask += maskStep;
+    if (is<R, Masked>()) mask += maskStep;
   }
-  v128.store(s, total);
-  v128.store(q, squares);
 }

@@ -5,22 +5,22 @@
  * A tag is used only where a choice changes which memory is touched; a choice that changes only arithmetic is data.
  */
 
-/** The kernel touches no tensor beyond its own. */
+/** No more than the kernel's own tensors. */
 export class Plain {}
 
-/** It goes through a ReLU whose sign is found again from x. */
+/** Positions that do not count are left out. */
+export class Masked {}
+
+/** A residual besides. */
+export class Residual {}
+
+/** Through a ReLU whose sign is found again from x. */
 export class Rectified {}
 
-/** It may touch further ones: a residual, a mask, an activation. Each is absent where its address is 0. */
+/** Further tensors and a mask. */
 export class General {}
 
 // @ts-ignore: decorator
 @inline export function is<A, B>(): bool {
   return idof<A>() == idof<B>();
-}
-
-/** base + offset, or 0 where there is no base. */
-// @ts-ignore: decorator
-@inline export function offsetOf(base: usize, offset: usize): usize {
-  return base ? base + offset : 0;
 }

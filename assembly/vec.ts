@@ -70,6 +70,24 @@
   return v128.andnot(g, v128.le<T>(y, v128.splat<T>(0)));
 }
 
+/** All bits of the elements whose byte of a mask, at p, is not 0. Reads four bytes where elements are f32, two otherwise. */
+// @ts-ignore: decorator
+@inline export function valid<T>(p: usize): v128 {
+  const none = v128.splat<i8>(0);
+  if (sizeof<T>() == 8) {
+    const bytes = v128.load_lane<i16>(p, none, 0);
+    return v128.ne<i8>(v128.shuffle<i8>(bytes, bytes, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), none);
+  }
+  const bytes = v128.load32_zero(p);
+  return v128.ne<i8>(v128.shuffle<i8>(bytes, bytes, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), none);
+}
+
+/** All bits where the byte at p is not 0: the mask of a whole row. */
+// @ts-ignore: decorator
+@inline export function validRow(p: usize): v128 {
+  return v128.ne<i8>(v128.load_splat<i8>(p), v128.splat<i8>(0));
+}
+
 /** Adds a row of T, `full` bytes in whole vectors and `rest` elements, to a row of f64. */
 export function addRowTo<T>(total: usize, row: usize, full: usize, rest: i32): void {
   const end = row + full;

@@ -19,7 +19,10 @@ export interface Geometry {
   readonly pitch: number;
 }
 
-/** The kernels of one element type. A mask is [outer, inner], each element all bits or none. */
+/**
+ * The kernels of one element type. A mask is [outer, inner] in bytes, 0 where a position does not count, and up to three
+ * bytes beyond it are read.
+ */
 export interface Kernels {
   /** mean[c], m2[c] (f64) of the n values a channel that the mask lets pass. */
   moments(
@@ -32,8 +35,8 @@ export interface Kernels {
     outer: number, channels: number, inner: number, pitch: number, maskPitch: number, scratch: Pointer,
   ): void;
   /**
-   * total[c] = sum g, dot[c] = sum g * (x - shift) (f64). g = dy, but 0 where masked, where y <= 0 if y is given, and
-   * where (x - shift) * scale + offset <= 0 if offset is given; written where g is given.
+   * total[c] = sum g, dot[c] = sum g * (x - shift) (f64). g = dy, but 0 where masked, and where y <= 0 if y is given;
+   * written where g is given. With neither y nor g also 0 where (x - shift) * scale + offset <= 0, if offset is given.
    */
   reduce(
     total: Pointer, dot: Pointer, g: Pointer, dy: Pointer, y: Pointer, x: Pointer, mask: Pointer,

@@ -9,6 +9,7 @@ export function reference(memory: Memory): Record<DType, Kernels> {
 function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Float64ArrayConstructor): Kernels {
   const floats = (pointer: number, length: number): Floats => new FloatArray(memory.buffer, pointer, length);
   const doubles = (pointer: number, length: number) => new Float64Array(memory.buffer, pointer, length);
+  const bytes = (pointer: number, length: number) => new Uint8Array(memory.buffer, pointer, length);
   const length = (outer: number, channels: number, inner: number, pitch: number) =>
     (outer - 1) * pitch + channels * inner;
 
@@ -17,7 +18,7 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
       const size = length(outer, channels, inner, pitch);
       const means = doubles(mean, channels), m2s = doubles(m2, channels), values = floats(x, size);
       if (mask) {
-        const valid = floats(mask, length(outer, 1, inner, maskPitch));
+        const valid = bytes(mask, length(outer, 1, inner, maskPitch));
         maskedMoments(means, m2s, values, valid, n, outer, channels, inner, pitch, maskPitch);
       } else {
         (inner === 1 ? rowMoments : planeMoments)(means, m2s, values, outer, channels, inner, pitch);
@@ -31,7 +32,7 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
       const run = inner === 1 ? rowAffine : planeAffine;
       run(result, input, k, a, b, outer, channels, inner, pitch, z ? floats(z, n) : null);
       if (floor > -Infinity) limit(result, floor, outer, channels * inner, pitch);
-      if (mask) clear(result, floats(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
+      if (mask) clear(result, bytes(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
     },
 
     reduce(total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, inner, pitch, maskPitch) {
@@ -40,13 +41,13 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
       let gs = floats(dy, n), xs = floats(x, n);
       if (g || y || mask || offset) gs = gs.slice() as Floats;
       if (y) rectify(gs, floats(y, n), outer, channels * inner, pitch);
-      if (offset) {
+      if (offset && !g && !y) {
         const sign = gs.slice() as Floats, run = inner === 1 ? rowAffine : planeAffine;
         run(sign, xs, k, floats(scale, channels), floats(offset, channels), outer, channels, inner, pitch, null);
         rectify(gs, sign, outer, channels * inner, pitch);
       }
       if (mask) {
-        const valid = floats(mask, length(outer, 1, inner, maskPitch));
+        const valid = bytes(mask, length(outer, 1, inner, maskPitch));
         xs = xs.slice() as Floats;
         clear(gs, valid, outer, channels, inner, pitch, maskPitch);
         clear(xs, valid, outer, channels, inner, pitch, maskPitch);
@@ -74,14 +75,14 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
       }
       const run = inner === 1 ? rowGradient : planeGradient;
       run(result, gs, xs, k, a, floats(q, channels), floats(r, channels), outer, channels, inner, pitch);
-      if (mask) clear(result, floats(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
+      if (mask) clear(result, bytes(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
     },
   };
 }
 
-/** Two passes over what the mask lets pass: all bits of an element are NaN, none are 0. */
+/** Two passes over the positions that count. */
 function maskedMoments(
-  mean: Float64Array, m2: Float64Array, x: Floats, mask: Floats, n: number,
+  mean: Float64Array, m2: Float64Array, x: Floats, mask: Uint8Array, n: number,
   outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
 ): void {
   for (let c = 0; c < channels; c++) {
@@ -105,7 +106,7 @@ function maskedMoments(
 
 /** 0 where masked. */
 function clear(
-  values: Floats, mask: Floats, outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
+  values: Floats, mask: Uint8Array, outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
 ): void {
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {

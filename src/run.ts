@@ -31,16 +31,16 @@ export class Runner {
     pass: (operands: readonly Operand[], surroundings: Surroundings) => void,
   ): void {
     const engine = this.#engine, scratch = this.#scratch, kernels = engine.kernels[this.#dtype];
-    let stage = 0, words: MemoryMask | null = null;
+    let stage = 0, copy: MemoryMask | null = null;
     try {
       const near = reach(engine, this.#dtype, geometry, values, places);
       stage = near.stage;
-      if (mask !== null) words = new MemoryMask(engine, this.#dtype, mask, geometry);
+      if (mask !== null) copy = new MemoryMask(engine, mask, geometry);
       scratch.take(Math.min(geometry.channels, MOST_CHANNELS), geometry.inner);
-      pass(near.operands, { kernels, scratch, geometry, limit: near.limit, mask: words ?? UNMASKED });
+      pass(near.operands, { kernels, scratch, geometry, limit: near.limit, mask: copy ?? UNMASKED });
     } finally {
       scratch.free();
-      words?.free();
+      copy?.free();
       if (stage) engine.free(stage);
     }
   }
