@@ -1,5 +1,5 @@
 import { General, is, Masked, Plain, Residual } from './tags';
-import { lanes, loadTail, storeTail, valid, validRow } from './vec';
+import { closedPair, closedRow, first, lanes, loadTail, second, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
 
@@ -43,11 +43,11 @@ export function affine<T>(
 
 /** The operator on one vector. pmax is y < floor ? floor : y, so NaN passes through. */
 // @ts-ignore: decorator
-@inline function op<T, R>(x: v128, z: v128, k: v128, a: v128, b: v128, floor: v128, open: v128): v128 {
+@inline function op<T, R>(x: v128, z: v128, k: v128, a: v128, b: v128, floor: v128, closed: v128): v128 {
   let y = v128.add<T>(v128.mul<T>(v128.sub<T>(x, k), a), b);
   if (hasResidual<R>()) y = v128.add<T>(y, z);
   y = v128.pmax<T>(y, floor);
-  return hasMask<R>() ? v128.and(y, open) : y;
+  return hasMask<R>() ? v128.andnot(y, closed) : y;
 }
 
 function walk<T, R>(
@@ -95,8 +95,9 @@ function run<T, R>(
   const pairs = end - 16;
   while (x < pairs) {
     const z0 = hasResidual<R>() ? v128.load(z) : k, z1 = hasResidual<R>() ? v128.load(z, 16) : k;
-    const m0 = hasMask<R>() ? valid<T>(mask) : k, m1 = hasMask<R>() ? valid<T>(mask + lanes<T>()) : k;
-    const u = op<T, R>(v128.load(x), z0, k, a, b, floor, m0), v = op<T, R>(v128.load(x, 16), z1, k, a, b, floor, m1);
+    const pair = hasMask<R>() ? closedPair<T>(mask) : k;
+    const u = op<T, R>(v128.load(x), z0, k, a, b, floor, first<T>(pair));
+    const v = op<T, R>(v128.load(x, 16), z1, k, a, b, floor, second<T>(pair));
     v128.store(y, u);
     v128.store(y, v, 16);
     x += 32; y += 32;
@@ -104,15 +105,15 @@ function run<T, R>(
     if (hasMask<R>()) mask += 2 * lanes<T>();
   }
   if (x < end) {
-    const z0 = hasResidual<R>() ? v128.load(z) : k, m0 = hasMask<R>() ? valid<T>(mask) : k;
-    v128.store(y, op<T, R>(v128.load(x), z0, k, a, b, floor, m0));
+    const z0 = hasResidual<R>() ? v128.load(z) : k, pair = hasMask<R>() ? closedPair<T>(mask) : k;
+    v128.store(y, op<T, R>(v128.load(x), z0, k, a, b, floor, first<T>(pair)));
     y += 16;
     if (hasResidual<R>()) z += 16;
     if (hasMask<R>()) mask += lanes<T>();
   }
   if (rest) {
-    const z0 = hasResidual<R>() ? loadTail<T>(z, rest) : k, m0 = hasMask<R>() ? valid<T>(mask) : k;
-    storeTail<T>(y, op<T, R>(loadTail<T>(end, rest), z0, k, a, b, floor, m0), rest);
+    const z0 = hasResidual<R>() ? loadTail<T>(z, rest) : k, pair = hasMask<R>() ? closedPair<T>(mask) : k;
+    storeTail<T>(y, op<T, R>(loadTail<T>(end, rest), z0, k, a, b, floor, first<T>(pair)), rest);
   }
 }
 
@@ -147,12 +148,12 @@ function rowPairs<T, R>(
   yRow: usize, xRow: usize, zRow: usize, mask: usize, records: usize, floor: v128,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
-  let m0 = v128.splat<i32>(-1), m1 = m0;
+  let m0 = v128.splat<i32>(0), m1 = m0;
   for (; n > 0; --n) {
     let y0 = yRow, y1 = yRow + apart, x0 = xRow, x1 = xRow + apart, z0 = zRow, z1 = zRow + apart, c = records;
     if (hasMask<R>()) {
-      m0 = validRow(mask);
-      m1 = validRow(mask + maskApart);
+      m0 = closedRow(mask);
+      m1 = closedRow(mask + maskApart);
       mask += maskStep;
     }
     const end = x0 + full, pairs = end - 16;

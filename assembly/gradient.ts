@@ -1,5 +1,5 @@
 import { is, Masked, Plain, Rectified } from './tags';
-import { lanes, loadTail, rectified, storeTail, valid, validRow } from './vec';
+import { closedPair, closedRow, first, lanes, loadTail, rectified, second, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
 
@@ -35,11 +35,11 @@ export function gradient<T>(
 
 /** The operator on one vector; b is the offset of the forward, for the sign that a ReLU was given. */
 // @ts-ignore: decorator
-@inline function op<T, R, M>(g: v128, x: v128, k: v128, p: v128, q: v128, r: v128, b: v128, open: v128): v128 {
+@inline function op<T, R, M>(g: v128, x: v128, k: v128, p: v128, q: v128, r: v128, b: v128, closed: v128): v128 {
   const d = v128.sub<T>(x, k);
   const u = is<R, Rectified>() ? rectified<T>(g, v128.add<T>(v128.mul<T>(d, p), b)) : g;
   const dx = v128.add<T>(v128.mul<T>(u, p), v128.add<T>(v128.mul<T>(d, q), r));
-  return is<M, Masked>() ? v128.and(dx, open) : dx;
+  return is<M, Masked>() ? v128.andnot(dx, closed) : dx;
 }
 
 /** Vectors of a record of coefficients. */
@@ -94,22 +94,23 @@ function run<T, R, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const m0 = is<M, Masked>() ? valid<T>(mask) : k, m1 = is<M, Masked>() ? valid<T>(mask + lanes<T>()) : k;
-    const u = op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, m0);
-    const v = op<T, R, M>(v128.load(g, 16), v128.load(x, 16), k, a, b, c, d, m1);
+    const pair = is<M, Masked>() ? closedPair<T>(mask) : k;
+    const u = op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, first<T>(pair));
+    const v = op<T, R, M>(v128.load(g, 16), v128.load(x, 16), k, a, b, c, d, second<T>(pair));
     v128.store(dx, u);
     v128.store(dx, v, 16);
     x += 32; g += 32; dx += 32;
     if (is<M, Masked>()) mask += 2 * lanes<T>();
   }
   if (x < end) {
-    v128.store(dx, op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, is<M, Masked>() ? valid<T>(mask) : k));
+    const pair = is<M, Masked>() ? closedPair<T>(mask) : k;
+    v128.store(dx, op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, first<T>(pair)));
     g += 16; dx += 16;
     if (is<M, Masked>()) mask += lanes<T>();
   }
   if (rest) {
-    const open = is<M, Masked>() ? valid<T>(mask) : k;
-    storeTail<T>(dx, op<T, R, M>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, a, b, c, d, open), rest);
+    const pair = is<M, Masked>() ? closedPair<T>(mask) : k;
+    storeTail<T>(dx, op<T, R, M>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, a, b, c, d, first<T>(pair)), rest);
   }
 }
 
@@ -135,10 +136,10 @@ function rows<T, R, M>(
 
 /** The operator on the vectors g and x, with the record at c. */
 // @ts-ignore: decorator
-@inline function at<T, R, M>(g: v128, x: v128, c: usize, open: v128): v128 {
+@inline function at<T, R, M>(g: v128, x: v128, c: usize, closed: v128): v128 {
   const r = v128.load(c, 48);
   const b = is<R, Rectified>() ? v128.load(c, 64) : r;
-  return op<T, R, M>(g, x, v128.load(c), v128.load(c, 16), v128.load(c, 32), r, b, open);
+  return op<T, R, M>(g, x, v128.load(c), v128.load(c, 16), v128.load(c, 32), r, b, closed);
 }
 
 /** n pairs of rows, those of a pair `apart`; both are read before either is written, for they may be the same. */
@@ -146,12 +147,12 @@ function rowPairs<T, R, M>(
   dxRow: usize, gRow: usize, xRow: usize, mask: usize, records: usize,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
-  let m0 = v128.splat<i32>(-1), m1 = m0;
+  let m0 = v128.splat<i32>(0), m1 = m0;
   for (; n > 0; --n) {
     let dx0 = dxRow, g0 = gRow, x0 = xRow, c = records;
     if (is<M, Masked>()) {
-      m0 = validRow(mask);
-      m1 = validRow(mask + maskApart);
+      m0 = closedRow(mask);
+      m1 = closedRow(mask + maskApart);
       mask += maskStep;
     }
     const end = x0 + full;

@@ -1,5 +1,5 @@
 import { is, Masked, Plain } from './tags';
-import { addRowTo, lanes, loadTail, sum, valid, validRow } from './vec';
+import { addRowTo, closedPair, closedRow, first, lanes, loadTail, second, sum } from './vec';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
@@ -209,15 +209,15 @@ function sweepPlanes<T, R>(
 
 /** x - K, or 0 where the position does not count. */
 // @ts-ignore: decorator
-@inline function deviation<T, R>(x: v128, k: v128, open: v128): v128 {
+@inline function deviation<T, R>(x: v128, k: v128, closed: v128): v128 {
   const d = v128.sub<T>(x, k);
-  return is<R, Masked>() ? v128.and(d, open) : d;
+  return is<R, Masked>() ? v128.andnot(d, closed) : d;
 }
 
-/** `valid` where there is a mask. */
+/** `closedPair` where there is a mask. */
 // @ts-ignore: decorator
-@inline function maskAt<T, R>(mask: usize): v128 {
-  return is<R, Masked>() ? valid<T>(mask) : v128.splat<i32>(-1);
+@inline function pairAt<T, R>(mask: usize): v128 {
+  return is<R, Masked>() ? closedPair<T>(mask) : v128.splat<i32>(0);
 }
 
 /** Adds n consecutive values of one channel to its record. */
@@ -228,10 +228,9 @@ function addRun<T, R>(record: usize, x: usize, mask: usize, n: i32): void {
   const end = x + <usize>(n - rest) * sizeof<T>();
   const quads = end - 48;
   while (x < quads) {
-    const a = deviation<T, R>(v128.load(x), k, maskAt<T, R>(mask));
-    const b = deviation<T, R>(v128.load(x, 16), k, maskAt<T, R>(mask + lanes<T>()));
-    const c = deviation<T, R>(v128.load(x, 32), k, maskAt<T, R>(mask + 2 * lanes<T>()));
-    const d = deviation<T, R>(v128.load(x, 48), k, maskAt<T, R>(mask + 3 * lanes<T>()));
+    const ab = pairAt<T, R>(mask), cd = pairAt<T, R>(mask + 2 * lanes<T>());
+    const a = deviation<T, R>(v128.load(x), k, first<T>(ab)), b = deviation<T, R>(v128.load(x, 16), k, second<T>(ab));
+    const c = deviation<T, R>(v128.load(x, 32), k, first<T>(cd)), d = deviation<T, R>(v128.load(x, 48), k, second<T>(cd));
     s = v128.add<T>(s, four<T>(a, b, c, d));
     q = v128.add<T>(q, fourSquares<T>(a, b, c, d));
     x += 64;
@@ -239,14 +238,14 @@ function addRun<T, R>(record: usize, x: usize, mask: usize, n: i32): void {
   }
   let r = v128.splat<T>(0), t = r;
   while (x < end) {
-    const a = deviation<T, R>(v128.load(x), k, maskAt<T, R>(mask));
+    const a = deviation<T, R>(v128.load(x), k, first<T>(pairAt<T, R>(mask)));
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
     x += 16;
     if (is<R, Masked>()) mask += lanes<T>();
   }
   if (rest) {
-    const a = deviation<T, R>(loadTail<T>(end, rest), loadTail<T>(record, rest), maskAt<T, R>(mask));
+    const a = deviation<T, R>(loadTail<T>(end, rest), loadTail<T>(record, rest), first<T>(pairAt<T, R>(mask)));
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
   }
@@ -337,10 +336,10 @@ function addFourRows<T, R>(
   let m0 = v128.splat<T>(0), m1 = m0, m2 = m0, m3 = m0;
   for (; n > 0; --n) {
     if (is<R, Masked>()) {
-      m0 = validRow(mask);
-      m1 = validRow(mask + maskApart);
-      m2 = validRow(mask + 2 * maskApart);
-      m3 = validRow(mask + 3 * maskApart);
+      m0 = closedRow(mask);
+      m1 = closedRow(mask + maskApart);
+      m2 = closedRow(mask + 2 * maskApart);
+      m3 = closedRow(mask + 3 * maskApart);
       mask += maskStep;
     }
     let x0 = x, x1 = x + apart, x2 = x1 + apart, x3 = x2 + apart;
@@ -385,14 +384,14 @@ function addRows<T, R>(
   step: usize, maskStep: usize,
 ): void {
   for (; n > 0; --n) {
-    const open = is<R, Masked>() ? validRow(mask) : v128.splat<T>(0);
+    const closed = is<R, Masked>() ? closedRow(mask) : v128.splat<T>(0);
     for (let i: usize = 0; i < full; i += 16) {
-      const d = deviation<T, R>(v128.load(x + i), v128.load(shift + i), open);
+      const d = deviation<T, R>(v128.load(x + i), v128.load(shift + i), closed);
       v128.store(sums + i, v128.add<T>(v128.load(sums + i), d));
       v128.store(squares + i, v128.add<T>(v128.load(squares + i), v128.mul<T>(d, d)));
     }
     if (rest) {
-      const d = deviation<T, R>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), open);
+      const d = deviation<T, R>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), closed);
       v128.store(sums + full, v128.add<T>(v128.load(sums + full), d));
       v128.store(squares + full, v128.add<T>(v128.load(squares + full), v128.mul<T>(d, d)));
     }

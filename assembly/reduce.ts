@@ -1,5 +1,5 @@
 import { General, is, Masked, Plain, Rectified } from './tags';
-import { addRowTo, lanes, loadTail, rectified, storeTail, sum, valid, validRow } from './vec';
+import { addRowTo, closedPair, closedRow, first, lanes, loadTail, rectified, second, storeTail, sum } from './vec';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
@@ -60,16 +60,16 @@ function walk<T, R, M>(
 
 /** dy where mask and ReLU let it pass; d is x - shift, a and b are scale and offset. */
 // @ts-ignore: decorator
-@inline function passing<T, R, M>(dy: v128, d: v128, a: v128, b: v128, open: v128): v128 {
+@inline function passing<T, R, M>(dy: v128, d: v128, a: v128, b: v128, closed: v128): v128 {
   const g = is<R, Rectified>() ? rectified<T>(dy, v128.add<T>(v128.mul<T>(d, a), b)) : dy;
-  return is<M, Masked>() ? v128.and(g, open) : g;
+  return is<M, Masked>() ? v128.andnot(g, closed) : g;
 }
 
 /** x - shift, or 0 where the position does not count. */
 // @ts-ignore: decorator
-@inline function deviation<T, M>(x: v128, k: v128, open: v128): v128 {
+@inline function deviation<T, M>(x: v128, k: v128, closed: v128): v128 {
   const d = v128.sub<T>(x, k);
-  return is<M, Masked>() ? v128.and(d, open) : d;
+  return is<M, Masked>() ? v128.andnot(d, closed) : d;
 }
 
 const CHAIN = 60;
@@ -124,7 +124,7 @@ function addRun<T, R, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const m0 = is<M, Masked>() ? valid<T>(mask) : k, m1 = is<M, Masked>() ? valid<T>(mask + lanes<T>()) : k;
+    const pair = is<M, Masked>() ? closedPair<T>(mask) : k, m0 = first<T>(pair), m1 = second<T>(pair);
     const d = deviation<T, M>(v128.load(x), k, m0), e = deviation<T, M>(v128.load(x, 16), k, m1);
     const u = passing<T, R, M>(v128.load(dy), d, a, b, m0), v = passing<T, R, M>(v128.load(dy, 16), e, a, b, m1);
     s0 = v128.add<T>(s0, u);
@@ -135,7 +135,7 @@ function addRun<T, R, M>(
     if (is<M, Masked>()) mask += 2 * lanes<T>();
   }
   if (x < end) {
-    const m0 = is<M, Masked>() ? valid<T>(mask) : k;
+    const m0 = is<M, Masked>() ? first<T>(closedPair<T>(mask)) : k;
     const d = deviation<T, M>(v128.load(x), k, m0), u = passing<T, R, M>(v128.load(dy), d, a, b, m0);
     s0 = v128.add<T>(s0, u);
     q0 = v128.add<T>(q0, v128.mul<T>(u, d));
@@ -144,7 +144,7 @@ function addRun<T, R, M>(
   }
   if (rest) {
     // Beyond the tail u is 0, and so is its product with -shift.
-    const m0 = is<M, Masked>() ? valid<T>(mask) : k;
+    const m0 = is<M, Masked>() ? first<T>(closedPair<T>(mask)) : k;
     const d = deviation<T, M>(loadTail<T>(end, rest), k, m0), u = passing<T, R, M>(loadTail<T>(dy, rest), d, a, b, m0);
     s1 = v128.add<T>(s1, u);
     q1 = v128.add<T>(q1, v128.mul<T>(u, d));
@@ -162,9 +162,9 @@ function addGeneralRun<T, M>(
   const rest = n & (lanes<T>() - 1);
   const full = <usize>(n - rest) * sizeof<T>();
   for (let i: usize = 0; i < full; i += 16) {
-    const open = is<M, Masked>() ? valid<T>(mask) : k;
-    const d = deviation<T, M>(v128.load(x + i), k, open);
-    let u = passing<T, General, M>(v128.load(dy + i), k, k, k, open);
+    const closed = is<M, Masked>() ? first<T>(closedPair<T>(mask)) : k;
+    const d = deviation<T, M>(v128.load(x + i), k, closed);
+    let u = passing<T, General, M>(v128.load(dy + i), k, k, k, closed);
     if (y) u = rectified<T>(u, v128.load(y + i));
     if (g) v128.store(g + i, u);
     s = v128.add<T>(s, u);
@@ -172,9 +172,9 @@ function addGeneralRun<T, M>(
     if (is<M, Masked>()) mask += lanes<T>();
   }
   if (rest) {
-    const open = is<M, Masked>() ? valid<T>(mask) : k;
-    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, open);
-    let u = passing<T, General, M>(loadTail<T>(dy + full, rest), k, k, k, open);
+    const closed = is<M, Masked>() ? first<T>(closedPair<T>(mask)) : k;
+    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, closed);
+    let u = passing<T, General, M>(loadTail<T>(dy + full, rest), k, k, k, closed);
     if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));
     if (g) storeTail<T>(g + full, u, rest);
     s = v128.add<T>(s, u);
@@ -262,13 +262,13 @@ function addFourRows<T, R, M>(
   sums: usize, dots: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
-  let m0 = v128.splat<i32>(-1), m1 = m0, m2 = m0, m3 = m0;
+  let m0 = v128.splat<i32>(0), m1 = m0, m2 = m0, m3 = m0;
   for (; n > 0; --n) {
     if (is<M, Masked>()) {
-      m0 = validRow(mask);
-      m1 = validRow(mask + maskApart);
-      m2 = validRow(mask + 2 * maskApart);
-      m3 = validRow(mask + 3 * maskApart);
+      m0 = closedRow(mask);
+      m1 = closedRow(mask + maskApart);
+      m2 = closedRow(mask + 2 * maskApart);
+      m3 = closedRow(mask + 3 * maskApart);
       mask += maskStep;
     }
     let xp = x, gp = dy, s = sums, q = dots, kp = shift, ap = scale, bp = offset;
@@ -304,11 +304,11 @@ function addFourRows<T, R, M>(
 function addRow<T, R, M>(
   s: usize, q: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, full: usize, rest: i32,
 ): void {
-  const open = is<M, Masked>() ? validRow(mask) : v128.splat<i32>(-1);
+  const closed = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
   for (let i: usize = 0; i < full; i += 16) {
     const k = v128.load(shift + i);
     const a = is<R, Rectified>() ? v128.load(scale + i) : k, b = is<R, Rectified>() ? v128.load(offset + i) : k;
-    const d = deviation<T, M>(v128.load(x + i), k, open), u = passing<T, R, M>(v128.load(dy + i), d, a, b, open);
+    const d = deviation<T, M>(v128.load(x + i), k, closed), u = passing<T, R, M>(v128.load(dy + i), d, a, b, closed);
     v128.store(s + i, v128.add<T>(v128.load(s + i), u));
     v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
   }
@@ -316,8 +316,8 @@ function addRow<T, R, M>(
     const k = loadTail<T>(shift + full, rest);
     const a = is<R, Rectified>() ? loadTail<T>(scale + full, rest) : k;
     const b = is<R, Rectified>() ? loadTail<T>(offset + full, rest) : k;
-    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, open);
-    const u = passing<T, R, M>(loadTail<T>(dy + full, rest), d, a, b, open);
+    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, closed);
+    const u = passing<T, R, M>(loadTail<T>(dy + full, rest), d, a, b, closed);
     v128.store(s + full, v128.add<T>(v128.load(s + full), u));
     v128.store(q + full, v128.add<T>(v128.load(q + full), v128.mul<T>(u, d)));
   }
@@ -347,18 +347,18 @@ function sweepGeneralRows<T, M>(
 function addGeneralRow<T, M>(
   s: usize, q: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize, full: usize, rest: i32,
 ): void {
-  const open = is<M, Masked>() ? validRow(mask) : v128.splat<i32>(-1);
+  const closed = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
   for (let i: usize = 0; i < full; i += 16) {
-    const d = deviation<T, M>(v128.load(x + i), v128.load(shift + i), open);
-    let u = passing<T, General, M>(v128.load(dy + i), d, d, d, open);
+    const d = deviation<T, M>(v128.load(x + i), v128.load(shift + i), closed);
+    let u = passing<T, General, M>(v128.load(dy + i), d, d, d, closed);
     if (y) u = rectified<T>(u, v128.load(y + i));
     if (g) v128.store(g + i, u);
     v128.store(s + i, v128.add<T>(v128.load(s + i), u));
     v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
   }
   if (rest) {
-    const d = deviation<T, M>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), open);
-    let u = passing<T, General, M>(loadTail<T>(dy + full, rest), d, d, d, open);
+    const d = deviation<T, M>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), closed);
+    let u = passing<T, General, M>(loadTail<T>(dy + full, rest), d, d, d, closed);
     if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));
     if (g) storeTail<T>(g + full, u, rest);
     v128.store(s + full, v128.add<T>(v128.load(s + full), u));

@@ -2,7 +2,7 @@ import type { BackwardOptions, ForwardOptions, Gradients, Snapshot } from './cal
 import { Context, type ForwardContext } from './context.js';
 import { type ChannelNumbers, type ChannelRange, FIELDS, normalise, parameterGradients, renormalise } from './formulas.js';
 import type { DType, Floats } from './kernels.js';
-import { checkMask, countValid } from './mask.js';
+import { bytesLike, checkMask, countValid } from './mask.js';
 import { type BatchNormOptions, checkRenorm, type RenormLimits, type Settings, settingsOf } from './options.js';
 import * as passes from './passes.js';
 import { Runner } from './run.js';
@@ -193,7 +193,8 @@ export class BatchNorm {
     const own = x instanceof MemoryTensor;
     const shape = own ? x.shape : second, options = ((own ? second : third) ?? {}) as ForwardOptions<Values>;
     checkOptions('forward', options, ['out', 'residual', 'mask', 'updateStats']);
-    const { out, residual, mask = null, updateStats = true } = options;
+    const { out, residual, updateStats = true } = options;
+    let { mask = null } = options;
     checkBoolean('updateStats', updateStats);
     checkShape(shape);
     const geometry = geometryOf(shape, this.layout, this.channels);
@@ -201,7 +202,11 @@ export class BatchNorm {
     if (residual !== undefined) checkInput(residual, 'residual', 'x', x, this.dtype, shape, engine);
     if (out !== undefined) checkOutput(out, 'x', x, this.dtype, shape, engine);
     if (out !== undefined && residual !== undefined) checkOutput(out, 'residual', residual, this.dtype, shape, engine);
-    if (mask !== null) checkMask(mask, geometry);
+    if (mask !== null) {
+      checkMask(mask, geometry);
+      // Memory that grows would take its view of it away.
+      if (mask.buffer === engine.memory.buffer) mask = mask.slice();
+    }
     const { renorm, activation, onNonFinite } = this.#settings;
     if (renorm !== null) checkRenorm(renorm);
     const values = mask === null ? geometry.outer * geometry.inner : countValid(mask);
@@ -212,13 +217,15 @@ export class BatchNorm {
     const y = out ?? valuesLike(x);
     const relu = activation === 'relu';
     const corrected = renorm !== null && mode === 'batch' && count > 0;
-    const numbers = count === 0 || onNonFinite === 'error' ? this.#numbers.slice() : this.#newNumbers();
+    const replaced = count === 0 || onNonFinite === 'error' ? null : this.#replaceable();
+    const numbers = replaced?.numbers ?? this.#numbers.slice();
+    const kept = mask && { bytes: bytesLike(mask, replaced?.saved.mask), total: values };
     const context = new Context(numbers, {
       owner: this, mode, count, relu,
       shape: own ? shape : [...shape],
       x: sameMemory(x, y) ? null : x,
       y: relu && residual !== undefined ? y : null,
-      mask: mask === null ? null : new Uint8Array(mask),
+      mask: kept,
       residual: residual !== undefined,
       renorm: corrected ? { r: new Float64Array(this.channels), d: new Float64Array(this.channels) } : null,
     });
@@ -240,15 +247,17 @@ export class BatchNorm {
           adjust?.(all);
         }
         if (geometry.outer * geometry.inner > 0) floatsIn(y).fill(0);
+        kept?.bytes.fill(0);
         return;
       }
       const tensors = residual === undefined ? [x, y] : [x, y, residual];
       const places = residual === undefined ? [0, 0] : [0, 0, 1];
-      this.#runnerOf(engine).run(geometry, tensors, places, mask, (operands, { kernels, scratch, limit, mask }) => {
+      this.#runnerOf(engine).run(geometry, tensors, places, mask && { bytes: mask, total: values }, (operands, { kernels, scratch, limit, mask: inMemory }) => {
+        if (kept !== null) kept.bytes.set(mask!);
         take();
         const pass = {
           // Written out, since a spread costs as much as normalising 60x100.
-          kernels, scratch, geometry, limit, mask, numbers, x: operands[0]!, y: operands[1]!, residual: operands[2] ?? null,
+          kernels, scratch, geometry, limit, mask: inMemory, numbers, x: operands[0]!, y: operands[1]!, residual: operands[2] ?? null,
           weight, bias, eps, floor: relu ? 0 : Number.NEGATIVE_INFINITY, adjust,
         };
         let measured = mode === 'running' || given !== null;
@@ -378,7 +387,7 @@ export class BatchNorm {
   ): void {
     const { shape, mask, x, y, count } = context.saved;
     const geometry = geometryOf(shape, this.layout, this.channels);
-    if (count === 0 || geometry.outer * geometry.inner === 0 || mask?.every((value) => value === 0)) {
+    if (count === 0 || geometry.outer * geometry.inner === 0 || mask?.total === 0) {
       if (dx !== null) floatsIn(dx).fill(0);
       if (dresidual !== null) floatsIn(dresidual).fill(0);
       return;
@@ -492,13 +501,12 @@ export class BatchNorm {
   }
 
   /**
-   * An array for the numbers of a forward. That of the latest context where nobody has asked for it, since it is then
-   * about to be replaced: a training loop allocates nothing per channel (60x100: a quarter of the time when caches are
-   * cold). Nothing throws once a pass has begun to write into it.
+   * The latest context where nobody has asked for it: it is about to be replaced, and its arrays may be written over. So
+   * a training loop allocates nothing per channel or position (60x100: a quarter of the time when caches are cold; a mask
+   * of 400,000 bytes: 4 ns each). Nothing throws once a pass has begun to write into them.
    */
-  #newNumbers(): ChannelNumbers {
-    const reusable = this.#context !== null && !this.#contextSeen;
-    return reusable ? this.#context!.numbers : this.#numbers.slice();
+  #replaceable(): Context | null {
+    return this.#contextSeen ? null : this.#context;
   }
 
   /** The last step of a forward that went well. */

@@ -1,4 +1,5 @@
 import { type ChannelNumbers, FIELDS, MEAN, type Renormalisation, VARIANCE } from './formulas.js';
+import type { CountedMask } from './mask.js';
 import type { Values } from './values.js';
 
 /** What one forward call leaves for its backward. Immutable, independent of later calls and of the module's mode. */
@@ -25,7 +26,7 @@ export interface Saved {
   /** The output itself, where a ReLU came after a residual. */
   readonly y: Values | null;
   /** A copy. */
-  readonly mask: Uint8Array | null;
+  readonly mask: CountedMask | null;
   readonly relu: boolean;
   readonly residual: boolean;
   readonly renorm: Renormalisation | null;

@@ -20,7 +20,7 @@ export interface Geometry {
 }
 
 /**
- * The kernels of one element type. A mask is [outer, inner] in bytes, 0 where a position does not count, and up to three
+ * The kernels of one element type. A mask is [outer, inner] in bytes, 0 where a position does not count, and up to seven
  * bytes beyond it are read.
  */
 export interface Kernels {

@@ -18,9 +18,20 @@ export function checkMask(mask: unknown, { outer, inner }: Geometry): asserts ma
 
 /** Positions that are not masked, from `start` up to `end`. */
 export function countValid(mask: Uint8Array, start = 0, end = mask.length): number {
-  let count = 0;
-  // Without a branch, which a processor cannot predict: the carry of 255 + any byte but 0.
-  for (let i = start; i < end; i++) count += (mask[i]! + 255) >> 8;
+  let count = 0, i = start;
+  const words = (end - start) >> 2;
+  if (words > 0 && (mask.byteOffset + start) % 4 === 0) {
+    const four = new Int32Array(mask.buffer, mask.byteOffset + start, words);
+    // Four bytes at a time, without a branch that a processor cannot predict: the top bit of each byte becomes 1 where the
+    // byte is not 0, and a product adds the four up.
+    for (let w = 0; w < words; w++) {
+      const bytes = four[w]!;
+      const open = ((((bytes & 0x7f7f7f7f) + 0x7f7f7f7f) | bytes) >>> 7) & 0x01010101;
+      count += Math.imul(open, 0x01010101) >>> 24;
+    }
+    i += 4 * words;
+  }
+  for (; i < end; i++) count += (mask[i]! + 255) >> 8;
   return count;
 }
 
@@ -64,23 +75,33 @@ export interface Mask {
 export const UNMASKED: Mask = { pitch: 0, at: () => 0, count: (block) => block.outer * block.inner };
 
 /** What kernels may read beyond the last byte. */
-const MARGIN = 3;
+const MARGIN = 7;
+
+/** A mask and the number of positions that count. */
+export interface CountedMask {
+  readonly bytes: Uint8Array;
+  readonly total: number;
+}
+
+/** Bytes for a copy of a mask: those of another where they are as many, otherwise new ones. To be filled. */
+export function bytesLike(mask: Uint8Array, other: CountedMask | null | undefined): Uint8Array {
+  return other?.bytes.length === mask.length ? other.bytes : new Uint8Array(mask.length);
+}
 
 /** A copy of a mask in memory. */
 export class MemoryMask implements Mask {
   readonly pitch: number;
   readonly #engine: Engine;
-  readonly #mask: Uint8Array;
+  readonly #mask: CountedMask;
   readonly #pointer: Pointer;
-  readonly #total: number;
 
-  constructor(engine: Engine, mask: Uint8Array, { inner }: Geometry) {
+  constructor(engine: Engine, mask: CountedMask, { inner }: Geometry) {
     this.pitch = inner;
     this.#engine = engine;
     this.#mask = mask;
-    this.#pointer = engine.allocate(mask.length + MARGIN);
-    new Uint8Array(engine.memory.buffer, this.#pointer, mask.length).set(mask);
-    this.#total = countValid(mask);
+    const { bytes } = mask;
+    this.#pointer = engine.allocate(bytes.length + MARGIN);
+    new Uint8Array(engine.memory.buffer, this.#pointer, bytes.length).set(bytes);
   }
 
   at(block: Block): Pointer {
@@ -88,11 +109,12 @@ export class MemoryMask implements Mask {
   }
 
   count(block: Block): number {
-    if (block.outer * block.inner === this.#mask.length) return this.#total;
+    const { bytes, total } = this.#mask;
+    if (block.outer * block.inner === bytes.length) return total;
     let count = 0;
     for (let o = block.outerStart; o < block.outerStart + block.outer; o++) {
       const start = o * this.pitch + block.innerStart;
-      count += countValid(this.#mask, start, start + block.inner);
+      count += countValid(bytes, start, start + block.inner);
     }
     return count;
   }

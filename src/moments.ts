@@ -38,7 +38,7 @@ export function moments(
   const result = { count, mean: new Float64Array(channels), m2: new Float64Array(channels) };
   if (count === 0 || channels === 0) return result;
   const numbers = new Array<number>(FIELDS * channels).fill(0);
-  new Runner(engine, dtype).run(geometry, [x], [0], mask, ([x], surroundings) => {
+  new Runner(engine, dtype).run(geometry, [x], [0], mask && { bytes: mask, total: count }, ([x], surroundings) => {
     measure({ ...surroundings, numbers, x: x! });
   });
   for (let c = 0; c < channels; c++) {

@@ -1,5 +1,5 @@
 import type { DType, Geometry } from './kernels.js';
-import { MemoryMask, UNMASKED } from './mask.js';
+import { type CountedMask, MemoryMask, UNMASKED } from './mask.js';
 import type { Pass } from './passes.js';
 import type { Engine } from './runtime.js';
 import { Scratch } from './scratch.js';
@@ -27,7 +27,7 @@ export class Runner {
    * @throws {RangeError} out of memory; `pass` has not been called then.
    */
   run(
-    geometry: Geometry, values: readonly Values[], places: readonly number[], mask: Uint8Array | null,
+    geometry: Geometry, values: readonly Values[], places: readonly number[], mask: CountedMask | null,
     pass: (operands: readonly Operand[], surroundings: Surroundings) => void,
   ): void {
     const engine = this.#engine, scratch = this.#scratch, kernels = engine.kernels[this.#dtype];
