@@ -1,5 +1,5 @@
 import { General, is, Masked, Plain, Residual } from './tags';
-import { closedPair, closedRow, first, lanes, loadTail, second, storeTail } from './vec';
+import { closed, closedRow, lanes, loadTail, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
 
@@ -7,7 +7,7 @@ import { interleave, repeatOf } from './wide';
  * y = max((x - shift) * scale + offset [+ z], floor) [where mask, else 0]
  *
  *   y, x, z               [outer, channels, inner]  T   z = 0: no residual; y may be x or z itself
- *   mask                  [outer, inner]            u8  0: the position does not count; address 0: all do
+ *   mask                  [outer, inner]            i16 of `widenMask`; address 0: all positions count
  *   shift, scale, offset  [channels]                T
  *   floor                 scalar                    T   0: ReLU, -Infinity: none
  *   pitch, maskPitch      elements between outer slices of the tensors, >= channels * inner, and of the mask
@@ -43,18 +43,18 @@ export function affine<T>(
 
 /** The operator on one vector. pmax is y < floor ? floor : y, so NaN passes through. */
 // @ts-ignore: decorator
-@inline function op<T, R>(x: v128, z: v128, k: v128, a: v128, b: v128, floor: v128, closed: v128): v128 {
+@inline function op<T, R>(x: v128, z: v128, k: v128, a: v128, b: v128, floor: v128, m: v128): v128 {
   let y = v128.add<T>(v128.mul<T>(v128.sub<T>(x, k), a), b);
   if (hasResidual<R>()) y = v128.add<T>(y, z);
   y = v128.pmax<T>(y, floor);
-  return hasMask<R>() ? v128.andnot(y, closed) : y;
+  return hasMask<R>() ? v128.andnot(y, m) : y;
 }
 
 function walk<T, R>(
   y: usize, x: usize, z: usize, mask: usize, k: usize, a: usize, b: usize, floor: v128,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
+  const step = <usize>pitch * sizeof<T>(), maskStep = 2 * <usize>maskPitch;
   // A mask has one byte for all channels of a row, but columns of several rows side by side need several.
   const repeat = hasMask<R>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
@@ -95,25 +95,24 @@ function run<T, R>(
   const pairs = end - 16;
   while (x < pairs) {
     const z0 = hasResidual<R>() ? v128.load(z) : k, z1 = hasResidual<R>() ? v128.load(z, 16) : k;
-    const pair = hasMask<R>() ? closedPair<T>(mask) : k;
-    const u = op<T, R>(v128.load(x), z0, k, a, b, floor, first<T>(pair));
-    const v = op<T, R>(v128.load(x, 16), z1, k, a, b, floor, second<T>(pair));
+    const m0 = hasMask<R>() ? closed<T>(mask) : k, m1 = hasMask<R>() ? closed<T>(mask + 2 * lanes<T>()) : k;
+    const u = op<T, R>(v128.load(x), z0, k, a, b, floor, m0), v = op<T, R>(v128.load(x, 16), z1, k, a, b, floor, m1);
     v128.store(y, u);
     v128.store(y, v, 16);
     x += 32; y += 32;
     if (hasResidual<R>()) z += 32;
-    if (hasMask<R>()) mask += 2 * lanes<T>();
+    if (hasMask<R>()) mask += 4 * lanes<T>();
   }
   if (x < end) {
-    const z0 = hasResidual<R>() ? v128.load(z) : k, pair = hasMask<R>() ? closedPair<T>(mask) : k;
-    v128.store(y, op<T, R>(v128.load(x), z0, k, a, b, floor, first<T>(pair)));
+    const z0 = hasResidual<R>() ? v128.load(z) : k, m0 = hasMask<R>() ? closed<T>(mask) : k;
+    v128.store(y, op<T, R>(v128.load(x), z0, k, a, b, floor, m0));
     y += 16;
     if (hasResidual<R>()) z += 16;
-    if (hasMask<R>()) mask += lanes<T>();
+    if (hasMask<R>()) mask += 2 * lanes<T>();
   }
   if (rest) {
-    const z0 = hasResidual<R>() ? loadTail<T>(z, rest) : k, pair = hasMask<R>() ? closedPair<T>(mask) : k;
-    storeTail<T>(y, op<T, R>(loadTail<T>(end, rest), z0, k, a, b, floor, first<T>(pair)), rest);
+    const z0 = hasResidual<R>() ? loadTail<T>(z, rest) : k, m0 = hasMask<R>() ? closed<T>(mask) : k;
+    storeTail<T>(y, op<T, R>(loadTail<T>(end, rest), z0, k, a, b, floor, m0), rest);
   }
 }
 

@@ -1,5 +1,5 @@
 import { is, Masked, Plain, Rectified } from './tags';
-import { closedPair, closedRow, first, lanes, loadTail, rectified, second, storeTail } from './vec';
+import { closed, closedRow, lanes, loadTail, rectified, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
 
@@ -7,7 +7,7 @@ import { interleave, repeatOf } from './wide';
  * dx = g * p + ((x - shift) * q + r) [where mask, else 0]      g, or 0 where (x - shift) * p + offset <= 0
  *
  *   dx, g, x                [outer, channels, inner]  T   dx may be g or x itself
- *   mask                    [outer, inner]            u8  0: the position does not count; address 0: all do
+ *   mask                    [outer, inner]            i16 of `widenMask`; address 0: all positions count
  *   shift, p, q, r, offset  [channels]                T   offset = 0: g is taken as it is
  *   pitch, maskPitch        elements between outer slices of the tensors, >= channels * inner, and of the mask
  *   scratch                 scratchBytes(channels, inner), aligned to 16
@@ -35,11 +35,11 @@ export function gradient<T>(
 
 /** The operator on one vector; b is the offset of the forward, for the sign that a ReLU was given. */
 // @ts-ignore: decorator
-@inline function op<T, R, M>(g: v128, x: v128, k: v128, p: v128, q: v128, r: v128, b: v128, closed: v128): v128 {
+@inline function op<T, R, M>(g: v128, x: v128, k: v128, p: v128, q: v128, r: v128, b: v128, m: v128): v128 {
   const d = v128.sub<T>(x, k);
   const u = is<R, Rectified>() ? rectified<T>(g, v128.add<T>(v128.mul<T>(d, p), b)) : g;
   const dx = v128.add<T>(v128.mul<T>(u, p), v128.add<T>(v128.mul<T>(d, q), r));
-  return is<M, Masked>() ? v128.andnot(dx, closed) : dx;
+  return is<M, Masked>() ? v128.andnot(dx, m) : dx;
 }
 
 /** Vectors of a record of coefficients. */
@@ -52,7 +52,7 @@ function walk<T, R, M>(
   dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
+  const step = <usize>pitch * sizeof<T>(), maskStep = 2 * <usize>maskPitch;
   const repeat = is<M, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
     planes<T, R, M>(dx, g, x, mask, shift, p, q, r, offset, outer, channels, inner, step, maskStep);
@@ -94,23 +94,23 @@ function run<T, R, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const pair = is<M, Masked>() ? closedPair<T>(mask) : k;
-    const u = op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, first<T>(pair));
-    const v = op<T, R, M>(v128.load(g, 16), v128.load(x, 16), k, a, b, c, d, second<T>(pair));
+    const m0 = is<M, Masked>() ? closed<T>(mask) : k, m1 = is<M, Masked>() ? closed<T>(mask + 2 * lanes<T>()) : k;
+    const u = op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, m0);
+    const v = op<T, R, M>(v128.load(g, 16), v128.load(x, 16), k, a, b, c, d, m1);
     v128.store(dx, u);
     v128.store(dx, v, 16);
     x += 32; g += 32; dx += 32;
-    if (is<M, Masked>()) mask += 2 * lanes<T>();
+    if (is<M, Masked>()) mask += 4 * lanes<T>();
   }
   if (x < end) {
-    const pair = is<M, Masked>() ? closedPair<T>(mask) : k;
-    v128.store(dx, op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, first<T>(pair)));
+    const m0 = is<M, Masked>() ? closed<T>(mask) : k;
+    v128.store(dx, op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, m0));
     g += 16; dx += 16;
-    if (is<M, Masked>()) mask += lanes<T>();
+    if (is<M, Masked>()) mask += 2 * lanes<T>();
   }
   if (rest) {
-    const pair = is<M, Masked>() ? closedPair<T>(mask) : k;
-    storeTail<T>(dx, op<T, R, M>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, a, b, c, d, first<T>(pair)), rest);
+    const m0 = is<M, Masked>() ? closed<T>(mask) : k;
+    storeTail<T>(dx, op<T, R, M>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, a, b, c, d, m0), rest);
   }
 }
 
@@ -136,10 +136,10 @@ function rows<T, R, M>(
 
 /** The operator on the vectors g and x, with the record at c. */
 // @ts-ignore: decorator
-@inline function at<T, R, M>(g: v128, x: v128, c: usize, closed: v128): v128 {
+@inline function at<T, R, M>(g: v128, x: v128, c: usize, m: v128): v128 {
   const r = v128.load(c, 48);
   const b = is<R, Rectified>() ? v128.load(c, 64) : r;
-  return op<T, R, M>(g, x, v128.load(c), v128.load(c, 16), v128.load(c, 32), r, b, closed);
+  return op<T, R, M>(g, x, v128.load(c), v128.load(c, 16), v128.load(c, 32), r, b, m);
 }
 
 /** n pairs of rows, those of a pair `apart`; both are read before either is written, for they may be the same. */

@@ -6,6 +6,7 @@
  */
 import { affine } from './affine';
 import { gradient } from './gradient';
+import { widenMask } from './mask';
 import { moments } from './moments';
 import { reduce } from './reduce';
 
@@ -69,4 +70,8 @@ export function gradient_f64(
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
   gradient<f64>(dx, g, x, mask, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch, scratch);
+}
+
+export function widen_mask(words: usize, bytes: usize, n: i32): void {
+  widenMask(words, bytes, n);
 }

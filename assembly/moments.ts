@@ -1,5 +1,5 @@
 import { is, Masked, Plain } from './tags';
-import { addRowTo, closedPair, closedRow, first, lanes, loadTail, second, sum } from './vec';
+import { addRowTo, closed, closedRow, lanes, loadTail, sum } from './vec';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
@@ -7,7 +7,7 @@ import { narrow, padded, repeatOf, widen } from './wide';
  *
  *   mean, m2          [channels]                f64   written
  *   x                 [outer, channels, inner]  T
- *   mask              [outer, inner]            u8    0: the position does not count; address 0: all do
+ *   mask              [outer, inner]            i16  of `widenMask`; address 0: all positions count
  *   n                 values a channel, at least 1
  *   pitch, maskPitch  elements between outer slices of x, >= channels * inner, and of the mask
  *   scratch           scratchBytes(channels, inner), aligned to 16
@@ -31,7 +31,7 @@ function walk<T, R>(
 ): void {
   samplePositions<T, R>(scratch, mask, outer, inner, pitch, maskPitch);
   const repeat = is<R, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
-  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
+  const step = <usize>pitch * sizeof<T>(), maskStep = 2 * <usize>maskPitch;
   const shift = scratch + HEADER;
   if (repeat == 0) {
     seedPlanes<T>(x, channels, inner, scratch);
@@ -70,7 +70,7 @@ function samplePositions<T, R>(scratch: usize, mask: usize, outer: i32, inner: i
   const n = <u64>outer * <u64>inner;
   for (let s: usize = 0; s < SAMPLES; ++s) {
     let position = <u32>((<u64>(2 * s + 1) * n) / (2 * <u64>SAMPLES));
-    while (is<R, Masked>() && !load<u8>(mask + <usize>((position / inner) * maskPitch + (position % inner)))) {
+    while (is<R, Masked>() && load<i16>(mask + 2 * <usize>((position / inner) * maskPitch + (position % inner)))) {
       if (++position == <u32>n) position = 0;
     }
     const element = (position / inner) * pitch + (position % inner);
@@ -196,7 +196,7 @@ function sweepPlanes<T, R>(
         addRun<T, R>(record, plane, m, piece);
         spill<T>(record, mean + 8 * c, m2 + 8 * c);
         plane += <usize>piece * sizeof<T>();
-        m += piece;
+        m += 2 * <usize>piece;
         rest -= piece;
       }
       addRun<T, R>(record, plane, m, rest);
@@ -209,15 +209,15 @@ function sweepPlanes<T, R>(
 
 /** x - K, or 0 where the position does not count. */
 // @ts-ignore: decorator
-@inline function deviation<T, R>(x: v128, k: v128, closed: v128): v128 {
+@inline function deviation<T, R>(x: v128, k: v128, m: v128): v128 {
   const d = v128.sub<T>(x, k);
-  return is<R, Masked>() ? v128.andnot(d, closed) : d;
+  return is<R, Masked>() ? v128.andnot(d, m) : d;
 }
 
-/** `closedPair` where there is a mask. */
+/** `closed` where there is a mask. */
 // @ts-ignore: decorator
-@inline function pairAt<T, R>(mask: usize): v128 {
-  return is<R, Masked>() ? closedPair<T>(mask) : v128.splat<i32>(0);
+@inline function closedAt<T, R>(mask: usize): v128 {
+  return is<R, Masked>() ? closed<T>(mask) : v128.splat<i32>(0);
 }
 
 /** Adds n consecutive values of one channel to its record. */
@@ -228,24 +228,25 @@ function addRun<T, R>(record: usize, x: usize, mask: usize, n: i32): void {
   const end = x + <usize>(n - rest) * sizeof<T>();
   const quads = end - 48;
   while (x < quads) {
-    const ab = pairAt<T, R>(mask), cd = pairAt<T, R>(mask + 2 * lanes<T>());
-    const a = deviation<T, R>(v128.load(x), k, first<T>(ab)), b = deviation<T, R>(v128.load(x, 16), k, second<T>(ab));
-    const c = deviation<T, R>(v128.load(x, 32), k, first<T>(cd)), d = deviation<T, R>(v128.load(x, 48), k, second<T>(cd));
+    const a = deviation<T, R>(v128.load(x), k, closedAt<T, R>(mask));
+    const b = deviation<T, R>(v128.load(x, 16), k, closedAt<T, R>(mask + 2 * lanes<T>()));
+    const c = deviation<T, R>(v128.load(x, 32), k, closedAt<T, R>(mask + 4 * lanes<T>()));
+    const d = deviation<T, R>(v128.load(x, 48), k, closedAt<T, R>(mask + 6 * lanes<T>()));
     s = v128.add<T>(s, four<T>(a, b, c, d));
     q = v128.add<T>(q, fourSquares<T>(a, b, c, d));
     x += 64;
-    if (is<R, Masked>()) mask += 4 * lanes<T>();
+    if (is<R, Masked>()) mask += 8 * lanes<T>();
   }
   let r = v128.splat<T>(0), t = r;
   while (x < end) {
-    const a = deviation<T, R>(v128.load(x), k, first<T>(pairAt<T, R>(mask)));
+    const a = deviation<T, R>(v128.load(x), k, closedAt<T, R>(mask));
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
     x += 16;
-    if (is<R, Masked>()) mask += lanes<T>();
+    if (is<R, Masked>()) mask += 2 * lanes<T>();
   }
   if (rest) {
-    const a = deviation<T, R>(loadTail<T>(end, rest), loadTail<T>(record, rest), first<T>(pairAt<T, R>(mask)));
+    const a = deviation<T, R>(loadTail<T>(end, rest), loadTail<T>(record, rest), closedAt<T, R>(mask));
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
   }
@@ -384,14 +385,14 @@ function addRows<T, R>(
   step: usize, maskStep: usize,
 ): void {
   for (; n > 0; --n) {
-    const closed = is<R, Masked>() ? closedRow(mask) : v128.splat<T>(0);
+    const m = is<R, Masked>() ? closedRow(mask) : v128.splat<T>(0);
     for (let i: usize = 0; i < full; i += 16) {
-      const d = deviation<T, R>(v128.load(x + i), v128.load(shift + i), closed);
+      const d = deviation<T, R>(v128.load(x + i), v128.load(shift + i), m);
       v128.store(sums + i, v128.add<T>(v128.load(sums + i), d));
       v128.store(squares + i, v128.add<T>(v128.load(squares + i), v128.mul<T>(d, d)));
     }
     if (rest) {
-      const d = deviation<T, R>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), closed);
+      const d = deviation<T, R>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), m);
       v128.store(sums + full, v128.add<T>(v128.load(sums + full), d));
       v128.store(squares + full, v128.add<T>(v128.load(squares + full), v128.mul<T>(d, d)));
     }

@@ -1,5 +1,5 @@
 import { General, is, Masked, Plain, Rectified } from './tags';
-import { addRowTo, closedPair, closedRow, first, lanes, loadTail, rectified, second, storeTail, sum } from './vec';
+import { addRowTo, closed, closedRow, lanes, loadTail, rectified, storeTail, sum } from './vec';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
@@ -8,7 +8,7 @@ import { narrow, padded, repeatOf, widen } from './wide';
  *   total, dot            [channels]                f64   written
  *   g                     [outer, channels, inner]  T     written unless 0; may be dy itself
  *   dy, y, x              [outer, channels, inner]  T     y = 0: none; else g is 0 where y <= 0
- *   mask                  [outer, inner]            u8    0: the position does not count; address 0: all do
+ *   mask                  [outer, inner]            i16  of `widenMask`; address 0: all positions count
  *   shift, scale, offset  [channels]                T     offset = 0: none; else, without g and y, g is 0 where
  *                                                         (x - shift) * scale + offset <= 0
  *   pitch, maskPitch      elements between outer slices of the tensors, >= channels * inner, and of the mask
@@ -42,7 +42,7 @@ function walk<T, R, M>(
   shift: usize, scale: usize, offset: usize,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
+  const step = <usize>pitch * sizeof<T>(), maskStep = 2 * <usize>maskPitch;
   // Only the plainest of walks widens narrow rows.
   const repeat = is<R, Plain>() && is<M, Plain>() ? repeatOf(outer, channels, inner, pitch) : i32(inner == 1);
   if (repeat == 0) {
@@ -60,16 +60,16 @@ function walk<T, R, M>(
 
 /** dy where mask and ReLU let it pass; d is x - shift, a and b are scale and offset. */
 // @ts-ignore: decorator
-@inline function passing<T, R, M>(dy: v128, d: v128, a: v128, b: v128, closed: v128): v128 {
+@inline function passing<T, R, M>(dy: v128, d: v128, a: v128, b: v128, m: v128): v128 {
   const g = is<R, Rectified>() ? rectified<T>(dy, v128.add<T>(v128.mul<T>(d, a), b)) : dy;
-  return is<M, Masked>() ? v128.andnot(g, closed) : g;
+  return is<M, Masked>() ? v128.andnot(g, m) : g;
 }
 
 /** x - shift, or 0 where the position does not count. */
 // @ts-ignore: decorator
-@inline function deviation<T, M>(x: v128, k: v128, closed: v128): v128 {
+@inline function deviation<T, M>(x: v128, k: v128, m: v128): v128 {
   const d = v128.sub<T>(x, k);
-  return is<M, Masked>() ? v128.andnot(d, closed) : d;
+  return is<M, Masked>() ? v128.andnot(d, m) : d;
 }
 
 const CHAIN = 60;
@@ -103,7 +103,7 @@ function sweepPlanes<T, R, M>(
         }
         if (last || rest > piece) spill<T>(record, total + 8 * c, dot + 8 * c);
         p += <usize>n * sizeof<T>();
-        m += n;
+        m += 2 * <usize>n;
       }
     }
     dy += step; x += step; mask += maskStep;
@@ -124,7 +124,7 @@ function addRun<T, R, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const pair = is<M, Masked>() ? closedPair<T>(mask) : k, m0 = first<T>(pair), m1 = second<T>(pair);
+    const m0 = is<M, Masked>() ? closed<T>(mask) : k, m1 = is<M, Masked>() ? closed<T>(mask + 2 * lanes<T>()) : k;
     const d = deviation<T, M>(v128.load(x), k, m0), e = deviation<T, M>(v128.load(x, 16), k, m1);
     const u = passing<T, R, M>(v128.load(dy), d, a, b, m0), v = passing<T, R, M>(v128.load(dy, 16), e, a, b, m1);
     s0 = v128.add<T>(s0, u);
@@ -132,19 +132,19 @@ function addRun<T, R, M>(
     q0 = v128.add<T>(q0, v128.mul<T>(u, d));
     q1 = v128.add<T>(q1, v128.mul<T>(v, e));
     x += 32; dy += 32;
-    if (is<M, Masked>()) mask += 2 * lanes<T>();
+    if (is<M, Masked>()) mask += 4 * lanes<T>();
   }
   if (x < end) {
-    const m0 = is<M, Masked>() ? first<T>(closedPair<T>(mask)) : k;
+    const m0 = is<M, Masked>() ? closed<T>(mask) : k;
     const d = deviation<T, M>(v128.load(x), k, m0), u = passing<T, R, M>(v128.load(dy), d, a, b, m0);
     s0 = v128.add<T>(s0, u);
     q0 = v128.add<T>(q0, v128.mul<T>(u, d));
     dy += 16;
-    if (is<M, Masked>()) mask += lanes<T>();
+    if (is<M, Masked>()) mask += 2 * lanes<T>();
   }
   if (rest) {
     // Beyond the tail u is 0, and so is its product with -shift.
-    const m0 = is<M, Masked>() ? first<T>(closedPair<T>(mask)) : k;
+    const m0 = is<M, Masked>() ? closed<T>(mask) : k;
     const d = deviation<T, M>(loadTail<T>(end, rest), k, m0), u = passing<T, R, M>(loadTail<T>(dy, rest), d, a, b, m0);
     s1 = v128.add<T>(s1, u);
     q1 = v128.add<T>(q1, v128.mul<T>(u, d));
@@ -162,19 +162,19 @@ function addGeneralRun<T, M>(
   const rest = n & (lanes<T>() - 1);
   const full = <usize>(n - rest) * sizeof<T>();
   for (let i: usize = 0; i < full; i += 16) {
-    const closed = is<M, Masked>() ? first<T>(closedPair<T>(mask)) : k;
-    const d = deviation<T, M>(v128.load(x + i), k, closed);
-    let u = passing<T, General, M>(v128.load(dy + i), k, k, k, closed);
+    const m = is<M, Masked>() ? closed<T>(mask) : k;
+    const d = deviation<T, M>(v128.load(x + i), k, m);
+    let u = passing<T, General, M>(v128.load(dy + i), k, k, k, m);
     if (y) u = rectified<T>(u, v128.load(y + i));
     if (g) v128.store(g + i, u);
     s = v128.add<T>(s, u);
     q = v128.add<T>(q, v128.mul<T>(u, d));
-    if (is<M, Masked>()) mask += lanes<T>();
+    if (is<M, Masked>()) mask += 2 * lanes<T>();
   }
   if (rest) {
-    const closed = is<M, Masked>() ? first<T>(closedPair<T>(mask)) : k;
-    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, closed);
-    let u = passing<T, General, M>(loadTail<T>(dy + full, rest), k, k, k, closed);
+    const m = is<M, Masked>() ? closed<T>(mask) : k;
+    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, m);
+    let u = passing<T, General, M>(loadTail<T>(dy + full, rest), k, k, k, m);
     if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));
     if (g) storeTail<T>(g + full, u, rest);
     s = v128.add<T>(s, u);
@@ -304,11 +304,11 @@ function addFourRows<T, R, M>(
 function addRow<T, R, M>(
   s: usize, q: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, full: usize, rest: i32,
 ): void {
-  const closed = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
+  const m = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
   for (let i: usize = 0; i < full; i += 16) {
     const k = v128.load(shift + i);
     const a = is<R, Rectified>() ? v128.load(scale + i) : k, b = is<R, Rectified>() ? v128.load(offset + i) : k;
-    const d = deviation<T, M>(v128.load(x + i), k, closed), u = passing<T, R, M>(v128.load(dy + i), d, a, b, closed);
+    const d = deviation<T, M>(v128.load(x + i), k, m), u = passing<T, R, M>(v128.load(dy + i), d, a, b, m);
     v128.store(s + i, v128.add<T>(v128.load(s + i), u));
     v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
   }
@@ -316,8 +316,8 @@ function addRow<T, R, M>(
     const k = loadTail<T>(shift + full, rest);
     const a = is<R, Rectified>() ? loadTail<T>(scale + full, rest) : k;
     const b = is<R, Rectified>() ? loadTail<T>(offset + full, rest) : k;
-    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, closed);
-    const u = passing<T, R, M>(loadTail<T>(dy + full, rest), d, a, b, closed);
+    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, m);
+    const u = passing<T, R, M>(loadTail<T>(dy + full, rest), d, a, b, m);
     v128.store(s + full, v128.add<T>(v128.load(s + full), u));
     v128.store(q + full, v128.add<T>(v128.load(q + full), v128.mul<T>(u, d)));
   }
@@ -347,18 +347,18 @@ function sweepGeneralRows<T, M>(
 function addGeneralRow<T, M>(
   s: usize, q: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize, full: usize, rest: i32,
 ): void {
-  const closed = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
+  const m = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
   for (let i: usize = 0; i < full; i += 16) {
-    const d = deviation<T, M>(v128.load(x + i), v128.load(shift + i), closed);
-    let u = passing<T, General, M>(v128.load(dy + i), d, d, d, closed);
+    const d = deviation<T, M>(v128.load(x + i), v128.load(shift + i), m);
+    let u = passing<T, General, M>(v128.load(dy + i), d, d, d, m);
     if (y) u = rectified<T>(u, v128.load(y + i));
     if (g) v128.store(g + i, u);
     v128.store(s + i, v128.add<T>(v128.load(s + i), u));
     v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
   }
   if (rest) {
-    const d = deviation<T, M>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), closed);
-    let u = passing<T, General, M>(loadTail<T>(dy + full, rest), d, d, d, closed);
+    const d = deviation<T, M>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), m);
+    let u = passing<T, General, M>(loadTail<T>(dy + full, rest), d, d, d, m);
     if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));
     if (g) storeTail<T>(g + full, u, rest);
     v128.store(s + full, v128.add<T>(v128.load(s + full), u));

@@ -19,11 +19,10 @@ export interface Geometry {
   readonly pitch: number;
 }
 
-/**
- * The kernels of one element type. A mask is [outer, inner] in bytes, 0 where a position does not count, and up to seven
- * bytes beyond it are read.
- */
+/** The kernels of one element type. A mask is [outer, inner] in words of `widenMask`, of which three more may be read. */
 export interface Kernels {
+  /** words[i] (i16) = 0 where bytes[i] is not 0, else all bits. bytes may be the upper half of words. */
+  widenMask(words: Pointer, bytes: Pointer, n: number): void;
   /** mean[c], m2[c] (f64) of the n values a channel that the mask lets pass. */
   moments(
     mean: Pointer, m2: Pointer, x: Pointer, mask: Pointer, n: number,

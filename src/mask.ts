@@ -1,5 +1,5 @@
 /** Masks: which positions of a batch count. One byte a position, [N, ...positions] whatever the layout; 0: masked. */
-import type { Geometry, Pointer } from './kernels.js';
+import type { Geometry, Kernels, Pointer } from './kernels.js';
 import type { Engine } from './runtime.js';
 import { checkNumbers, describe } from './shape.js';
 import type { Block } from './staging.js';
@@ -63,9 +63,9 @@ export function maskFromLengths(lengths: ArrayLike<number>, positions: number): 
 
 /** Which positions of a block count. */
 export interface Mask {
-  /** Bytes between outer slices. */
+  /** Positions between outer slices. */
   readonly pitch: number;
-  /** Address of the byte of a block's first position. 0: all count. */
+  /** Address of a block's first position. 0: all count. */
   at(block: Block): Pointer;
   /** Values a channel of a block that count. */
   count(block: Block): number;
@@ -74,8 +74,10 @@ export interface Mask {
 /** All positions. */
 export const UNMASKED: Mask = { pitch: 0, at: () => 0, count: (block) => block.outer * block.inner };
 
-/** What kernels may read beyond the last byte. */
-const MARGIN = 7;
+/** Bytes of one position in memory. */
+const WORD = 2;
+/** What kernels may read beyond the last position, in bytes. */
+const MARGIN = 3 * WORD;
 
 /** A mask and the number of positions that count. */
 export interface CountedMask {
@@ -88,24 +90,26 @@ export function bytesLike(mask: Uint8Array, other: CountedMask | null | undefine
   return other?.bytes.length === mask.length ? other.bytes : new Uint8Array(mask.length);
 }
 
-/** A copy of a mask in memory. */
+/** A mask in memory, in words as kernels read them. */
 export class MemoryMask implements Mask {
   readonly pitch: number;
   readonly #engine: Engine;
   readonly #mask: CountedMask;
   readonly #pointer: Pointer;
 
-  constructor(engine: Engine, mask: CountedMask, { inner }: Geometry) {
+  constructor(engine: Engine, kernels: Kernels, mask: CountedMask, { inner }: Geometry) {
     this.pitch = inner;
     this.#engine = engine;
     this.#mask = mask;
     const { bytes } = mask;
-    this.#pointer = engine.allocate(bytes.length + MARGIN);
-    new Uint8Array(engine.memory.buffer, this.#pointer, bytes.length).set(bytes);
+    this.#pointer = engine.allocate(WORD * bytes.length + MARGIN);
+    const upper = this.#pointer + bytes.length;
+    new Uint8Array(engine.memory.buffer, upper, bytes.length).set(bytes);
+    kernels.widenMask(this.#pointer, upper, bytes.length);
   }
 
   at(block: Block): Pointer {
-    return this.#pointer + block.outerStart * this.pitch + block.innerStart;
+    return this.#pointer + WORD * (block.outerStart * this.pitch + block.innerStart);
   }
 
   count(block: Block): number {

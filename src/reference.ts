@@ -9,16 +9,21 @@ export function reference(memory: Memory): Record<DType, Kernels> {
 function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Float64ArrayConstructor): Kernels {
   const floats = (pointer: number, length: number): Floats => new FloatArray(memory.buffer, pointer, length);
   const doubles = (pointer: number, length: number) => new Float64Array(memory.buffer, pointer, length);
-  const bytes = (pointer: number, length: number) => new Uint8Array(memory.buffer, pointer, length);
+  const masks = (pointer: number, length: number) => new Int16Array(memory.buffer, pointer, length);
   const length = (outer: number, channels: number, inner: number, pitch: number) =>
     (outer - 1) * pitch + channels * inner;
 
   return {
+    widenMask(words, bytes, n) {
+      const from = new Uint8Array(memory.buffer, bytes, n), to = masks(words, n);
+      for (let i = 0; i < n; i++) to[i] = from[i] === 0 ? -1 : 0;
+    },
+
     moments(mean, m2, x, mask, n, outer, channels, inner, pitch, maskPitch) {
       const size = length(outer, channels, inner, pitch);
       const means = doubles(mean, channels), m2s = doubles(m2, channels), values = floats(x, size);
       if (mask) {
-        const valid = bytes(mask, length(outer, 1, inner, maskPitch));
+        const valid = masks(mask, length(outer, 1, inner, maskPitch));
         maskedMoments(means, m2s, values, valid, n, outer, channels, inner, pitch, maskPitch);
       } else {
         (inner === 1 ? rowMoments : planeMoments)(means, m2s, values, outer, channels, inner, pitch);
@@ -32,7 +37,7 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
       const run = inner === 1 ? rowAffine : planeAffine;
       run(result, input, k, a, b, outer, channels, inner, pitch, z ? floats(z, n) : null);
       if (floor > -Infinity) limit(result, floor, outer, channels * inner, pitch);
-      if (mask) clear(result, bytes(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
+      if (mask) clear(result, masks(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
     },
 
     reduce(total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, inner, pitch, maskPitch) {
@@ -47,7 +52,7 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
         rectify(gs, sign, outer, channels * inner, pitch);
       }
       if (mask) {
-        const valid = bytes(mask, length(outer, 1, inner, maskPitch));
+        const valid = masks(mask, length(outer, 1, inner, maskPitch));
         xs = xs.slice() as Floats;
         clear(gs, valid, outer, channels, inner, pitch, maskPitch);
         clear(xs, valid, outer, channels, inner, pitch, maskPitch);
@@ -75,20 +80,20 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
       }
       const run = inner === 1 ? rowGradient : planeGradient;
       run(result, gs, xs, k, a, floats(q, channels), floats(r, channels), outer, channels, inner, pitch);
-      if (mask) clear(result, bytes(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
+      if (mask) clear(result, masks(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
     },
   };
 }
 
 /** Two passes over the positions that count. */
 function maskedMoments(
-  mean: Float64Array, m2: Float64Array, x: Floats, mask: Uint8Array, n: number,
+  mean: Float64Array, m2: Float64Array, x: Floats, mask: Int16Array, n: number,
   outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
 ): void {
   for (let c = 0; c < channels; c++) {
     const over = (add: (value: number) => void) => {
       for (let o = 0; o < outer; o++) {
-        for (let i = 0; i < inner; i++) if (mask[o * maskPitch + i] !== 0) add(x[o * pitch + c * inner + i]!);
+        for (let i = 0; i < inner; i++) if (mask[o * maskPitch + i] === 0) add(x[o * pitch + c * inner + i]!);
       }
     };
     let total = 0, missed = 0, squares = 0;
@@ -106,11 +111,11 @@ function maskedMoments(
 
 /** 0 where masked. */
 function clear(
-  values: Floats, mask: Uint8Array, outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
+  values: Floats, mask: Int16Array, outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
 ): void {
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {
-      if (mask[o * maskPitch + i] !== 0) continue;
+      if (mask[o * maskPitch + i] === 0) continue;
       for (let c = 0; c < channels; c++) values[o * pitch + c * inner + i] = 0;
     }
   }

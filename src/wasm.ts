@@ -2,8 +2,8 @@ import { instantiateSync } from '@assemblyscript/loader';
 import { BINARY } from './binary.js';
 import type { DType, Kernels } from './kernels.js';
 
-type Kernel = keyof Kernels;
-type Exports = { [name in Kernel as `${name}_f32` | `${name}_f64`]: Kernels[name] };
+type Kernel = Exclude<keyof Kernels, 'widenMask'>;
+type Exports = { [name in Kernel as `${name}_f32` | `${name}_f64`]: Kernels[name] } & { widen_mask: Kernels['widenMask'] };
 
 let compiled: WebAssembly.Module | undefined;
 
@@ -34,9 +34,11 @@ export function wasmKernels(
   const exports = instantiateSync(source, { env: { memory } }).instance.exports as unknown as Exports;
   return {
     float32: {
+      widenMask: exports.widen_mask,
       moments: exports.moments_f32, affine: exports.affine_f32, reduce: exports.reduce_f32, gradient: exports.gradient_f32,
     },
     float64: {
+      widenMask: exports.widen_mask,
       moments: exports.moments_f64, affine: exports.affine_f64, reduce: exports.reduce_f64, gradient: exports.gradient_f64,
     },
   };

@@ -38,13 +38,16 @@ class Bench {
     return at + GUARD * BYTES[dtype];
   }
 
-  /** A mask of bytes; what lies around it lets positions pass. */
+  /** A mask; what lies around it lets positions pass. */
   putMask(bytes: Uint8Array): number {
-    const at = this.#engine.allocate(bytes.length + 2 * GUARD);
-    const all = new Uint8Array(this.#engine.memory.buffer, at, bytes.length + 2 * GUARD).fill(1);
-    all.set(bytes, GUARD);
+    const at = this.#engine.allocate(2 * bytes.length + 2 * GUARD), words = at + GUARD, upper = words + bytes.length;
+    const all = new Uint8Array(this.#engine.memory.buffer, at, 2 * bytes.length + 2 * GUARD).fill(0);
+    all.set(bytes, GUARD + bytes.length);
+    this.#engine.kernels[this.#dtype].widenMask(words, upper, bytes.length);
+    expect(all.subarray(0, GUARD).every((byte) => byte === 0), 'bytes before a mask').toBe(true);
+    expect(all.subarray(GUARD + 2 * bytes.length).every((byte) => byte === 0), 'bytes after a mask').toBe(true);
     this.#masks.push(at);
-    return at + GUARD;
+    return words;
   }
 
   get(pointer: number, length: number, dtype = this.#dtype): Floats {
