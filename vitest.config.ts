@@ -1,8 +1,36 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { executableOf, puppeteer } from './test/browsers.js';
+
+const include = ['test/*.test.ts'];
+/** They start Node, or load the package anew. */
+const NODE_ONLY = ['test/readme.test.ts', 'test/fallback.test.ts'];
+const present = (['chrome', 'firefox'] as const).filter((browser) => {
+  const found = executableOf(browser) !== undefined;
+  if (!found) console.warn(`Tests in ${browser} are skipped: it is not installed (Debian: apt-get install ${browser === 'chrome' ? 'chromium' : 'firefox-esr'}).`);
+  return found;
+});
+
+/** The same files in real browsers, for the package as it ships: what tests import from index.ts comes from dist. */
+const browsers = {
+  resolve: { alias: [{ find: /^\.\.\/src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) }] },
+  test: {
+    name: 'dist',
+    include,
+    exclude: NODE_ONLY,
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: puppeteer(),
+      instances: present.map((browser) => ({ browser })),
+    },
+  },
+};
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     reporters: ['default', ['json', { outputFile: 'out/tests.json' }]],
+    projects: [{ test: { name: 'node', include } }, ...(present.length ? [browsers] : [])],
   },
 });
