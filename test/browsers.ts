@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { defineBrowserProvider } from '@vitest/browser';
-import { type Browser, launch } from 'puppeteer-core';
+import { type Browser, type LaunchOptions, launch } from 'puppeteer-core';
 
 /** How systems call them. */
 const NAMES = {
@@ -28,8 +28,8 @@ export function executableOf(name: Name): string | undefined {
 }
 
 /** Starts a browser without a window. Both speak WebDriver BiDi or Chrome's protocol to puppeteer, as they come. */
-export function start(name: Name): Promise<Browser> {
-  return launch({ browser: name, executablePath: executableOf(name)!, headless: true, args: ARGUMENTS[name] });
+export function start(name: Name, { args = [], ...options }: LaunchOptions = {}): Promise<Browser> {
+  return launch({ browser: name, executablePath: executableOf(name)!, headless: true, args: [...ARGUMENTS[name], ...args], ...options });
 }
 
 /** vitest's own providers need a patched Firefox or a driver beside it; puppeteer takes both browsers as they are. */
