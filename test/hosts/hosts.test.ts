@@ -11,6 +11,7 @@ import type { Browser, LaunchOptions } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { executableOf, start } from '../browsers.js';
 import { outputOf, type PageOutput, served } from './pages.js';
+import { PAGE, WAYS } from './ways.js';
 
 interface Report {
   readonly kind: string;
@@ -22,12 +23,11 @@ const project = inject('project'), run = promisify(execFile);
 const tools = fileURLToPath(new URL('node_modules/', import.meta.url));
 
 /** A line of the table for each host that was run. */
-const table: { host: string; how: string; kernels: string; bits: string }[] = [];
+const table: { host: string; how: string; kernels: string }[] = [];
 let expected: Report;
 
 const MAIN = "import * as library from 'batchnorm-wasm';\nimport { report } from './outputs.mjs';\nconsole.log(report(library));\n";
 const REQUIRING = "const library = require('batchnorm-wasm');\nimport('./outputs.mjs').then(({ report }) => console.log(report(library)));\n";
-const PAGE = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="./main.mjs"></script>\n';
 
 beforeAll(async () => {
   await cp(fileURLToPath(new URL('outputs.js', import.meta.url)), join(project, 'outputs.mjs'));
@@ -45,7 +45,7 @@ function check(host: string, how: string, printed: string, kind = 'wasm-simd'): 
   expect(report.kind).toBe(kind);
   expect(report.hashes).toEqual(kind === 'wasm-simd' ? expected.hashes : expected.plain);
   expect(report.plain).toEqual(expected.plain);
-  table.push({ host, how, kernels: report.kind, bits: 'the same' });
+  table.push({ host, how, kernels: report.kind });
 }
 
 /** Runs a file of the project and returns what it printed; nothing may come as a warning. */
@@ -67,8 +67,8 @@ describe('the hashes', () => {
 describe.each(['20', '22', '24', '26'])('Node %s', (version) => {
   const node = join(tools, `node-${version}/bin/node`);
 
-  it('import', async () => check(`Node ${version}`, 'import', await printedBy(node, ['main.mjs'])));
-  it('require', async () => check(`Node ${version}`, 'require', await printedBy(node, ['main.cjs'])));
+  it('import', async () => check(`Node ${version}`, '`import`', await printedBy(node, ['main.mjs'])));
+  it('require', async () => check(`Node ${version}`, '`require`', await printedBy(node, ['main.cjs'])));
   it('baseline compiler', async () => {
     check(`Node ${version}`, 'baseline compiler', await printedBy(node, ['--liftoff', '--no-wasm-tier-up', '--no-opt', 'main.mjs']));
   });
@@ -78,8 +78,8 @@ describe.each(['20', '22', '24', '26'])('Node %s', (version) => {
 describe('Bun', () => {
   const bun = join(tools, '@oven/bun-linux-x64/bin/bun');
 
-  it('import', async () => check('Bun 1', 'import', await printedBy(bun, ['main.mjs'])));
-  it('require', async () => check('Bun 1', 'require', await printedBy(bun, ['main.cjs'])));
+  it('import', async () => check('Bun 1', '`import`', await printedBy(bun, ['main.mjs'])));
+  it('require', async () => check('Bun 1', '`require`', await printedBy(bun, ['main.cjs'])));
   it('baseline compiler', async () => {
     check('Bun 1', 'baseline compiler', await printedBy(bun, ['main.mjs'], { BUN_JSC_useOMGJIT: 'false', BUN_JSC_useFTLJIT: 'false' }));
   });
@@ -87,7 +87,7 @@ describe('Bun', () => {
 
 it('Deno', async () => {
   const deno = join(tools, '@deno/linux-x64-glibc/deno'), env = { DENO_NO_UPDATE_CHECK: '1', DENO_DIR: join(project, '.deno') };
-  check('Deno 2', 'import', await printedBy(deno, ['run', 'main.mjs'], env));
+  check('Deno 2', '`import`', await printedBy(deno, ['run', 'main.mjs'], env));
 });
 
 it('workerd', async () => {
@@ -108,75 +108,35 @@ const worker :Workerd.Worker = (
 );
 `);
   const { stdout, stderr } = await run(join(tools, '@cloudflare/workerd-linux-64/bin/workerd'), ['test', join(folder, 'config.capnp')]);
-  check('workerd', 'esbuild, static import of the module', /\{.*\}/.exec(stdout + stderr)![0]);
+  check('workerd', 'static import of the module', /\{.*\}/.exec(stdout + stderr)![0]);
+});
+
+describe('TypeScript', () => {
+  const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url));
+  const SOURCE = `import { BatchNorm } from 'batchnorm-wasm';
+const bn: BatchNorm = new BatchNorm(2, { convention: 'keras' });
+const y: Float32Array = bn.forward(Float32Array.of(1, 2, 3, 4), [2, 2]);
+// @ts-expect-error: an option that there is not
+new BatchNorm(2, { epsilon: 1e-3 });
+export default y;
+`;
+
+  it.each([
+    ['an ES module, nodenext', 'consumer.mts', ['--module', 'nodenext']],
+    ['CommonJS, nodenext', 'consumer.cts', ['--module', 'nodenext']],
+    ['an ES module, node16', 'consumer16.mts', ['--module', 'node16']],
+    ['a bundler', 'bundler.ts', ['--module', 'esnext', '--moduleResolution', 'bundler']],
+  ])('finds the types in %s', async (_, file, options) => {
+    await writeFile(join(project, file), SOURCE);
+    await printedBy(process.execPath, [tsc, '--noEmit', '--strict', '--target', 'es2022', '--types', '', ...options, file]);
+  });
 });
 
 it('esbuild, for Node as CommonJS', async () => {
   const { build } = await import('esbuild');
   await build({ entryPoints: [join(project, 'main.mjs')], bundle: true, platform: 'node', format: 'cjs', outfile: join(project, 'bundled/esbuild.cjs') });
-  check('esbuild', '--platform=node --format=cjs', await printedBy(process.execPath, ['bundled/esbuild.cjs']));
+  check('esbuild', '`--platform=node --format=cjs`', await printedBy(process.execPath, ['bundled/esbuild.cjs']));
 });
-
-/** Ways to bring main.mjs to a browser: each writes a page into a folder, or serves one while it is used. */
-const WAYS: Record<string, { how: string; write?: (folder: string) => Promise<unknown>; serve?: (use: (url: string) => Promise<void>) => Promise<void> }> = {
-  'no bundler': {
-    how: 'import map',
-    async write(folder) {
-      await cp(project, folder, { recursive: true, filter: (path) => !path.startsWith(join(project, 'pages')) && !path.includes('.deno') });
-      const map = { imports: { 'batchnorm-wasm': './node_modules/batchnorm-wasm/dist/index.js' } };
-      await writeFile(join(folder, 'index.html'), PAGE.replace('<script', `<script type="importmap">${JSON.stringify(map)}</script><script`));
-    },
-  },
-  esbuild: {
-    how: 'browser',
-    async write(folder) {
-      const { build } = await import('esbuild');
-      await build({ entryPoints: [join(project, 'main.mjs')], bundle: true, minify: true, outfile: join(folder, 'main.mjs') });
-    },
-  },
-  Rollup: {
-    how: 'build',
-    async write(folder) {
-      const [{ rollup }, { nodeResolve }] = await Promise.all([import('rollup'), import('@rollup/plugin-node-resolve')]);
-      const bundle = await rollup({ input: join(project, 'main.mjs'), plugins: [nodeResolve()], onwarn: (warning) => { throw new Error(warning.message); } });
-      await bundle.write({ file: join(folder, 'main.mjs'), format: 'es' });
-    },
-  },
-  'webpack 5': {
-    how: 'build',
-    async write(folder) {
-      const { default: webpack } = await import('webpack');
-      const stats = await new Promise<import('webpack').Stats | undefined>((resolve, reject) => {
-        webpack({ mode: 'production', context: project, entry: './main.mjs', output: { path: folder, filename: 'main.mjs' }, performance: false },
-          (error, result) => (error ? reject(error) : resolve(result)));
-      });
-      expect(stats!.toJson({ all: false, errors: true, warnings: true })).toMatchObject({ errors: [], warnings: [] });
-    },
-  },
-};
-for (const version of ['7', '8'] as const) {
-  const load = () => import(`vite-${version}`) as Promise<typeof import('vite')>;
-  WAYS[`Vite ${version}, build`] = {
-    how: 'build',
-    async write(folder) {
-      const { build } = await load();
-      await build({ root: project, configFile: false, logLevel: 'warn', base: './', build: { outDir: folder, emptyOutDir: true } });
-    },
-  };
-  WAYS[`Vite ${version}, dev`] = {
-    how: 'dev',
-    async serve(use) {
-      const { createServer } = await load();
-      const server = await createServer({ root: project, configFile: false, logLevel: 'warn', cacheDir: join(project, `.vite-${version}`), server: { port: 0, host: '127.0.0.1' } });
-      try {
-        await server.listen();
-        await use(server.resolvedUrls!.local[0]!);
-      } finally {
-        await server.close();
-      }
-    },
-  };
-}
 
 describe.each(['chrome', 'firefox'] as const)('in %s', (name) => {
   const title = { chrome: 'Chromium', firefox: 'Firefox' }[name];
@@ -188,17 +148,17 @@ describe.each(['chrome', 'firefox'] as const)('in %s', (name) => {
   });
   afterAll(() => browser?.close());
 
-  it.each(Object.entries(WAYS))('%s', async (way, { how, write, serve }) => {
+  it.each(Object.entries(WAYS))('%s', async (way, { write, serve }) => {
     const look = async (url: string) => {
       const { log, warnings } = await outputOf(browser, url);
       expect(warnings).toEqual([]);
-      check(`${title}`, `${way.split(',')[0]}, ${how}`, log);
+      check(title, way, log);
     };
-    if (serve) return serve(look);
+    if (serve) return serve(project, look);
     const folder = join(project, 'pages', way.replace(/\W+/g, '-'));
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'index.html'), PAGE);
-    await write!(folder);
+    await write!(project, folder);
     return served(folder, {}, look);
   });
 
@@ -208,13 +168,13 @@ describe.each(['chrome', 'firefox'] as const)('in %s', (name) => {
 
   it("runs under script-src 'self' 'wasm-unsafe-eval'", async () => {
     const { log, warnings } = await under("script-src 'self' 'wasm-unsafe-eval'");
-    check(title, "script-src 'self' 'wasm-unsafe-eval'", log);
+    check(title, "`script-src 'self' 'wasm-unsafe-eval'`", log);
     expect(warnings).toEqual([]);
   });
 
   it("falls back to the plain kernels under script-src 'self', and says so once", async () => {
     const { log, warnings } = await under("script-src 'self'");
-    check(title, "script-src 'self'", log, 'javascript');
+    check(title, "`script-src 'self'` (plain kernels)", log, 'javascript');
     expect(warnings.filter((text) => text.startsWith('batchnorm-wasm: the plain kernels step in'))).toHaveLength(1);
   });
 
@@ -233,7 +193,9 @@ describe.each(['chrome', 'firefox'] as const)('in %s', (name) => {
   });
 });
 
-it('the README has a line for every host', async () => {
-  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-  for (const { host, how } of table) expect(readme).toContain(`${host}`), expect(how).not.toBe('');
+it('the README has a line for each of them', async () => {
+  const lines = [...new Set(table.map(({ host }) => host))].map((name) =>
+    `| ${name} | ${table.filter(({ host }) => host === name).map(({ how }) => how).join(', ')} |`);
+  const readme = (await readFile(new URL('../../README.md', import.meta.url), 'utf8')).split('\n');
+  expect(readme.filter((line) => lines.some((expected) => line.startsWith(expected.slice(0, expected.indexOf('|', 2) + 1))))).toEqual(lines);
 });

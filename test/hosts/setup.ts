@@ -1,6 +1,6 @@
-/** Installs the hosts, packs the package as it ships, and installs that in an empty project outside of this one. */
+/** Packs the package as it ships, and installs that in an empty project outside of this one. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,18 +13,10 @@ declare module 'vitest' {
   }
 }
 
-const hosts = fileURLToPath(new URL('.', import.meta.url)), root = fileURLToPath(new URL('../..', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const npm = (args: string[], cwd: string) => execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 
-function installHosts(): void {
-  const installed = join(hosts, 'node_modules/.package-lock.json');
-  const isCurrent = existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(hosts, 'package-lock.json')).mtimeMs;
-  // Binaries come as packages; what install scripts would download is not wanted.
-  if (!isCurrent) npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'], hosts);
-}
-
 export default function setup({ provide }: TestProject): () => void {
-  installHosts();
   const project = mkdtempSync(join(tmpdir(), 'batchnorm-wasm-hosts-'));
   const report = JSON.parse(npm(['pack', '--json', '--ignore-scripts', '--pack-destination', project], root));
   const [{ filename }] = Array.isArray(report) ? report : Object.values(report) as [{ filename: string }];
