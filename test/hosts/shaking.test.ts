@@ -1,0 +1,49 @@
+/** Bundlers leave out what an application does not use. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, inject, it } from 'vitest';
+import { type Way, WAYS } from './ways.js';
+
+const project = inject('project');
+
+/** Words that only one part of the package has. */
+const PARTS = {
+  kernels: 'WebAssembly.Module',
+  module: 'onNonFinite',
+  converters: 'moving_variance',
+  safetensors: 'data_offsets',
+  folding: 'for a convolution after',
+  statistics: 'm2',
+};
+
+/** A bundle of some names. */
+async function bundleOf(way: Way, names: string): Promise<string> {
+  const folder = join(project, 'shaken');
+  await writeFile(join(project, 'main.mjs'), `import { ${names} } from 'batchnorm-wasm';\nconsole.log([${names}]);\n`);
+  await way.write!(project, folder);
+  return readFile(join(folder, 'main.mjs'), 'utf8');
+}
+
+const partsIn = (bundle: string) => Object.entries(PARTS).filter(([, word]) => bundle.includes(word)).map(([part]) => part);
+
+describe.each(['esbuild', 'Rollup', 'webpack 5'])('%s', (name) => {
+  const way = WAYS[name]!;
+
+  it('takes everything that is asked for', async () => {
+    expect(partsIn(await bundleOf(way, 'BatchNorm, fromKeras, readSafetensors, foldInto, mergeMoments'))).toEqual(Object.keys(PARTS));
+  });
+
+  it('takes neither kernels nor modules with { mergeMoments }', async () => {
+    const bundle = await bundleOf(way, 'mergeMoments');
+    expect(partsIn(bundle)).toEqual(['statistics']);
+    expect(bundle.length).toBeLessThan(4000);
+  });
+
+  it('takes no converters, safetensors or folding with { BatchNorm }', async () => {
+    expect(partsIn(await bundleOf(way, 'BatchNorm'))).toEqual(['kernels', 'module', 'statistics']);
+  });
+
+  it('takes no module with { createRuntime }', async () => {
+    expect(partsIn(await bundleOf(way, 'createRuntime'))).not.toContain('module');
+  });
+});
