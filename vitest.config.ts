@@ -6,8 +6,8 @@ const include = ['test/*.test.ts'];
 /** They start Node, or load the package anew. */
 const NODE_ONLY = ['test/readme.test.ts', 'test/fallback.test.ts'];
 const present = (['chrome', 'firefox'] as const).filter((browser) => {
-  const found = executableOf(browser) !== undefined;
-  if (!found) console.warn(`Tests in ${browser} are skipped: it is not installed (Debian: apt-get install ${browser === 'chrome' ? 'chromium' : 'firefox-esr'}).`);
+  const found = executableOf(browser) !== undefined, debian = { chrome: 'chromium', firefox: 'firefox-esr' }[browser];
+  if (!found) console.warn(`Tests in ${debian} are skipped: it is not installed (apt-get install ${debian}).`);
   return found;
 });
 

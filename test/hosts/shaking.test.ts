@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
-import { type Way, WAYS } from './ways.js';
+import { WAYS, type Way } from './ways.js';
 
 const project = inject('project');
 
