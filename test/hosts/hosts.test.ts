@@ -97,7 +97,7 @@ it('workerd', async () => {
   // As wrangler bundles: its conditions, and modules of WebAssembly beside the script.
   const { metafile } = await build({
     entryPoints: [join(project, 'worker.mjs')], bundle: true, format: 'esm', outdir: folder, metafile: true,
-    conditions: ['workerd', 'worker', 'browser'], loader: { '.wasm': 'copy' }, assetNames: '[name]', absWorkingDir: folder.slice(0, -8),
+    conditions: ['workerd', 'worker', 'browser'], loader: { '.wasm': 'copy' }, assetNames: '[name]', absWorkingDir: project,
   });
   expect(Object.keys(metafile.outputs).sort()).toEqual(['workerd/kernels.wasm', 'workerd/worker.js']);
   await writeFile(join(folder, 'config.capnp'), `using Workerd = import "/workerd/workerd.capnp";

@@ -1,10 +1,11 @@
 /** Bundlers leave out what an application does not use. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
 import { WAYS, type Way } from './ways.js';
 
-const project = inject('project');
+/** A folder of its own: other files bundle at the same time. */
+const application = join(inject('project'), 'application'), built = join(application, 'built');
 
 /** Words that only one part of the package has. */
 const PARTS = {
@@ -18,10 +19,10 @@ const PARTS = {
 
 /** A bundle of some names. */
 async function bundleOf(way: Way, names: string): Promise<string> {
-  const folder = join(project, 'shaken');
-  await writeFile(join(project, 'main.mjs'), `import { ${names} } from 'batchnorm-wasm';\nconsole.log([${names}]);\n`);
-  await way.write!(project, folder);
-  return readFile(join(folder, 'main.mjs'), 'utf8');
+  await mkdir(built, { recursive: true });
+  await writeFile(join(application, 'main.mjs'), `import { ${names} } from 'batchnorm-wasm';\nconsole.log([${names}]);\n`);
+  await way.write!(application, built);
+  return readFile(join(built, 'main.mjs'), 'utf8');
 }
 
 const partsIn = (bundle: string) => Object.entries(PARTS).filter(([, word]) => bundle.includes(word)).map(([part]) => part);
