@@ -1,7 +1,7 @@
 // Builds the JavaScript of dist/ from src/: a file for each entry, and one more of each for the `workerd` condition.
 //
 // Names stay as they are: classes keep theirs and stack traces can be read. What minifies the application minifies them.
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -12,6 +12,7 @@ const settings = {
   entryPoints: ENTRIES,
   bundle: true,
   splitting: true,
+  external: ['*.wasm'],
   format: 'esm',
   target: 'es2022',
   minifyWhitespace: true,
@@ -28,9 +29,9 @@ const moduleFromHost = {
   },
 };
 
-rmSync('dist/workerd', { recursive: true, force: true });
+for (const name of readdirSync('dist')) if (name !== 'kernels.wasm') rmSync(`dist/${name}`, { recursive: true });
 await Promise.all([
   // gzip does better with the kernels' text before the code than in its midst.
   build({ ...settings, outdir: 'dist', inject: ['src/binary.ts'] }),
-  build({ ...settings, outdir: 'dist/workerd', external: ['*.wasm'], plugins: [moduleFromHost] }),
+  build({ ...settings, outdir: 'dist/workerd', plugins: [moduleFromHost] }),
 ]);
