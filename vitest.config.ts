@@ -2,7 +2,8 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { executableOf, puppeteer } from './test/browsers.js';
 
-const include = ['test/*.test.ts'];
+/** Both kinds run at the same time, on machines with few cores too: a test of a second may take several. */
+const common = { include: ['test/*.test.ts'], testTimeout: 60_000 };
 /** They start Node, or load the package anew. */
 const NODE_ONLY = ['test/readme.test.ts', 'test/fallback.test.ts'];
 const present = (['chrome', 'firefox'] as const).filter((browser) => {
@@ -15,8 +16,8 @@ const present = (['chrome', 'firefox'] as const).filter((browser) => {
 const browsers = {
   resolve: { alias: [{ find: /^\.\.\/src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) }] },
   test: {
+    ...common,
     name: 'dist',
-    include,
     exclude: NODE_ONLY,
     browser: {
       enabled: true,
@@ -31,6 +32,6 @@ const browsers = {
 export default defineConfig({
   test: {
     reporters: ['default', ['json', { outputFile: 'out/tests.json' }]],
-    projects: [{ test: { name: 'node', include } }, ...(present.length ? [browsers] : [])],
+    projects: [{ test: { ...common, name: 'node' } }, ...(present.length ? [browsers] : [])],
   },
 });
