@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 
 const run = (command, args, cwd = '.') => execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 const folder = mkdtempSync(join(tmpdir(), 'batchnorm-wasm-'));
@@ -11,9 +11,17 @@ try {
   const report = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder]));
   const [{ filename, files }] = Array.isArray(report) ? report : Object.values(report);
   const names = files.map(({ path }) => path);
-  const expected = ['LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/kernels.wasm'];
-  const missing = expected.filter((name) => !names.includes(name));
-  const surplus = names.filter((name) => !expected.includes(name) && !/^dist\/[a-z]+\.d\.ts$/.test(name));
+  const expected = [
+    'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/workerd/index.js', 'dist/kernels.wasm',
+  ];
+  const allowed = /^(dist\/[\w.]+\.d\.ts(\.map)?|dist\/(workerd\/)?[\w-]+\.js|src\/[\w.-]+\.ts)$/;
+  const surplus = names.filter((name) => !expected.includes(name) && !allowed.test(name));
+  // Where an editor goes to the definition of something, it finds the source.
+  const sources = names.filter((name) => name.endsWith('.d.ts.map')).flatMap((name) => {
+    const { sources } = JSON.parse(readFileSync(name, 'utf8'));
+    return sources.map((source) => posix.join(posix.dirname(name), source));
+  });
+  const missing = [...expected, ...sources].filter((name) => !names.includes(name));
   if (missing.length || surplus.length) {
     throw new Error(`the package misses ${missing.join(', ') || 'nothing'} and should not hold ${surplus.join(', ') || 'anything more'}`);
   }

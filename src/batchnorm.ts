@@ -16,12 +16,6 @@ import {
   checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
 } from './values.js';
 
-/**
- * Runs an action of several forwards as one: where it throws, running statistics, counter and context are as they were.
- * For the package itself.
- */
-export let atomically: <T>(bn: BatchNorm, action: () => T) => T;
-
 /** @throws {TypeError} anything but a BatchNorm. */
 export function checkModule(name: string, bn: unknown): asserts bn is BatchNorm {
   if (!(bn instanceof BatchNorm)) throw new TypeError(`${name}() expected a BatchNorm, got ${describe(bn)}`);
@@ -458,21 +452,25 @@ export class BatchNorm {
     this.#context = null;
   }
 
-  static {
-    atomically = (bn, action) => {
-      const { context, runningMean, runningVar, numBatchesTracked } = bn;
-      const mean = runningMean?.slice(), variance = runningVar?.slice();
-      try {
-        return action();
-      } catch (error) {
-        bn.#context = context as Context | null;
-        bn.#contextSeen = true;
-        if (mean) runningMean!.set(mean);
-        if (variance) runningVar!.set(variance);
-        bn.numBatchesTracked = numBatchesTracked;
-        throw error;
-      }
-    };
+  /**
+   * Runs an action of several forwards as one: where it throws, running statistics, counter and context are as they were.
+   * For the package itself; a static block would keep bundlers from leaving the class out where it is not used.
+   *
+   * @internal
+   */
+  atomically<T>(action: () => T): T {
+    const { context, runningMean, runningVar, numBatchesTracked } = this;
+    const mean = runningMean?.slice(), variance = runningVar?.slice();
+    try {
+      return action();
+    } catch (error) {
+      this.#context = context as Context | null;
+      this.#contextSeen = true;
+      if (mean) runningMean!.set(mean);
+      if (variance) runningVar!.set(variance);
+      this.numBatchesTracked = numBatchesTracked;
+      throw error;
+    }
   }
 
   #engine(): Engine {

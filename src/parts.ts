@@ -1,5 +1,5 @@
 /** Batches in parts: micro-batches that count as one batch, and ghost batches that each count as their own. */
-import { atomically, type BatchNorm, checkModule } from './batchnorm.js';
+import { type BatchNorm, checkModule } from './batchnorm.js';
 import type { Batch, Gradients } from './calls.js';
 import { Context, type ForwardContext } from './context.js';
 import type { Floats } from './kernels.js';
@@ -38,7 +38,7 @@ export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForwa
     checkFloats('x', x, bn.dtype, shape);
     return moments(x, shape, { layout: bn.layout, runtime: bn.runtime, ...(mask && { mask }) });
   }));
-  return atomically(bn, () => {
+  return bn.atomically(() => {
     const contexts: ForwardContext[] = [];
     const y = parts.map(({ x, shape, mask }, i) => {
       // Last, so that renormalization corrects all parts towards the same running statistics.
@@ -85,7 +85,7 @@ export function forwardGhost(
   const [n = 0, ...rest] = shape;
   const sample = elements(rest);
   const y = x.slice() as Floats, contexts: ForwardContext[] = [];
-  return atomically(bn, () => {
+  return bn.atomically(() => {
     let start = 0;
     // A batch without samples is a slice too: it has a context.
     do {

@@ -3,7 +3,7 @@ import { Allocator, HeapMemory, MAXIMUM_BYTES, type Memory, PAGE, SMALL, SMALL_B
 import { checkRuntimeOptions } from './options.js';
 import { reference } from './reference.js';
 import { checkTensor, elements } from './shape.js';
-import { hasWasmSimd, wasmKernels } from './wasm.js';
+import { refusal, wasmKernels } from './wasm.js';
 
 /** An array in the memory of a runtime: passing it to `forward` or `backward` of the same runtime costs no copy. */
 export interface Tensor {
@@ -34,7 +34,7 @@ export interface Runtime {
 
 /** Options of {@link createRuntime}. */
 export interface RuntimeOptions {
-  /** Default: 'wasm-simd' where the engine allows it, otherwise 'javascript'. */
+  /** Default: 'wasm-simd' where the engine allows it, otherwise 'javascript', with a warning the first time. */
   kind?: 'wasm-simd' | 'javascript';
   /** The kernel module, compiled or as bytes, for hosts that forbid compiling the packaged bytes at run time. */
   module?: WebAssembly.Module | BufferSource;
@@ -52,16 +52,28 @@ export interface RuntimeOptions {
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
   checkRuntimeOptions(options);
   const { module, maximumBytes = MAXIMUM_BYTES } = options;
-  const kind = options.kind ?? (module || hasWasmSimd() ? 'wasm-simd' : 'javascript');
+  const kind = options.kind ?? (module ? 'wasm-simd' : defaultKind());
   if (kind === 'javascript') {
     const memory = new HeapMemory(1);
     return new Engine(kind, new Allocator(memory, maximumBytes), reference(memory));
   }
-  if (!module && !hasWasmSimd()) {
-    throw new TypeError("kind 'wasm-simd' expected an engine that compiles WebAssembly SIMD, got one that does not");
+  const reason = module ? undefined : refusal();
+  if (reason !== undefined) {
+    throw new TypeError(`kind 'wasm-simd' expected an engine that compiles WebAssembly SIMD, got one that does not: ${reason}`);
   }
   const memory = new WebAssembly.Memory({ initial: 1, maximum: Math.floor(maximumBytes / PAGE) });
   return new Engine(kind, new Allocator(memory, maximumBytes), wasmKernels(memory, module));
+}
+
+let warned = false;
+
+/** 'wasm-simd' where the engine allows it; otherwise 'javascript', and a warning, once, that says what stands in the way. */
+function defaultKind(): Runtime['kind'] {
+  const reason = refusal();
+  if (reason === undefined) return 'wasm-simd';
+  if (!warned) console.warn(`batchnorm-wasm: the plain kernels step in, which are several times slower: ${reason}`);
+  warned = true;
+  return 'javascript';
 }
 
 let shared: Engine | undefined;

@@ -1,24 +1,17 @@
 import { instantiateSync } from '@assemblyscript/loader';
-import { BINARY } from './binary.js';
 import type { DType, Kernels } from './kernels.js';
+import { packaged } from './packaged.js';
 
 type Kernel = Exclude<keyof Kernels, 'widenMask'>;
 type Exports = { [name in Kernel as `${name}_f32` | `${name}_f64`]: Kernels[name] } & { widen_mask: Kernels['widenMask'] };
 
-let compiled: WebAssembly.Module | undefined;
-
-/** The kernel module that comes with the package, compiled on first use (26 kB: about 0.1 ms). */
-function packaged(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(Uint8Array.from(atob(BINARY), (character) => character.charCodeAt(0)));
-  return compiled;
-}
-
-/** Whether this engine can run the kernel module. False where WebAssembly, its SIMD or run-time compilation is missing. */
-export function hasWasmSimd(): boolean {
+/** Why this engine cannot run the kernel module: no WebAssembly, no SIMD, no permission to compile. Undefined: it can. */
+export function refusal(): string | undefined {
   try {
-    return packaged() instanceof WebAssembly.Module;
-  } catch {
-    return false;
+    packaged();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { CONVENTIONS } from '../src/conventions.js';
 import {
   BatchNorm, type Convention, type Converted, type ConvertOptions, fromFlax, fromKeras, fromOnnx, fromTorch,
 } from '../src/index.js';
+import { textOf } from './host.js';
 import { LAYOUTS } from './setup.js';
 
 const ARRAYS = { weight: [2, -3], bias: [0.5, 1], mean: [5, 6], variance: [4, 9] };
@@ -37,7 +37,7 @@ function named(names: string[], arrays: Arrays): Record<string, number[]> {
   return Object.fromEntries(roles.flatMap((role, i) => (arrays[role] ? [[names[i]!, arrays[role]]] : [])));
 }
 
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+const readme = await textOf('../README.md');
 const table = readme.split('\n').filter((line) => /^\| `(torch|keras|onnx|flax|caffe|paper)` \|/.test(line)).map((line) => {
   const [convention, weighs, theirs, ours, eps, variance, names, converter] = line.split('|').slice(1, -1).map((cell) => cell.trim());
   const words = (cell = '') => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { BatchNorm, type BatchNormOptions } from '../src/index.js';
+import { textOf } from './host.js';
 import { arrayOf, COMBINATIONS, permute, RUNTIMES, shapeIn } from './setup.js';
 import { GOLDEN } from './tolerances.js';
 
@@ -25,7 +25,7 @@ interface Case {
   eval: Step;
 }
 
-const vectors = JSON.parse(readFileSync(new URL('./vectors/torch.json', import.meta.url), 'utf8')) as { cases: Case[] };
+const vectors = JSON.parse(await textOf('vectors/torch.json')) as { cases: Case[] };
 
 function optionsOf({ affine = true, track_running_stats = true, eps, momentum }: Case['options']): BatchNormOptions {
   return {

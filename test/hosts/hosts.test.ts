@@ -1,0 +1,201 @@
+/**
+ * The installed package in every host that it is meant for, with no configuration: the default kernels run there, and
+ * outputs are the same bits as everywhere else.
+ */
+import { execFile } from 'node:child_process';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Browser, LaunchOptions } from 'puppeteer-core';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { executableOf, start } from '../browsers.js';
+import { outputOf, type PageOutput, served } from './pages.js';
+import { PAGE, WAYS } from './ways.js';
+
+interface Report {
+  readonly kind: string;
+  readonly hashes: Record<string, string>;
+  readonly plain: Record<string, string>;
+}
+
+const project = inject('project'), run = promisify(execFile);
+const tools = fileURLToPath(new URL('node_modules/', import.meta.url));
+
+/** A line of the table for each host that was run. */
+const table: { host: string; how: string; kernels: string }[] = [];
+let expected: Report;
+
+const MAIN = "import * as library from 'batchnorm-wasm';\nimport { report } from './outputs.mjs';\nconsole.log(report(library));\n";
+const REQUIRING = "const library = require('batchnorm-wasm');\nimport('./outputs.mjs').then(({ report }) => console.log(report(library)));\n";
+
+beforeAll(async () => {
+  await cp(fileURLToPath(new URL('outputs.js', import.meta.url)), join(project, 'outputs.mjs'));
+  await writeFile(join(project, 'main.mjs'), MAIN);
+  await writeFile(join(project, 'main.cjs'), REQUIRING);
+  await writeFile(join(project, 'index.html'), PAGE);
+  expected = JSON.parse((await run(process.execPath, ['main.mjs'], { cwd: project })).stdout);
+});
+
+afterAll(() => console.table(table));
+
+/** Holds what a host printed to what Node printed, and enters it into the table. */
+function check(host: string, how: string, printed: string, kind = 'wasm-simd'): void {
+  const report = JSON.parse(printed) as Report;
+  expect(report.kind).toBe(kind);
+  expect(report.hashes).toEqual(kind === 'wasm-simd' ? expected.hashes : expected.plain);
+  expect(report.plain).toEqual(expected.plain);
+  table.push({ host, how, kernels: report.kind });
+}
+
+/** Runs a file of the project and returns what it printed; nothing may come as a warning. */
+async function printedBy(command: string, args: string[], env: Record<string, string> = {}): Promise<string> {
+  const { stdout, stderr } = await run(command, args, { cwd: project, env: { ...process.env, NODE_OPTIONS: '', ...env } });
+  expect(stderr).toBe('');
+  return stdout;
+}
+
+describe('the hashes', () => {
+  it('are another for every case when one input of it is another', async () => {
+    const code = "import * as library from 'batchnorm-wasm'; import { hashes } from './outputs.mjs'; console.log(JSON.stringify(hashes(library, undefined, 2 ** -16)))";
+    const other = JSON.parse(await printedBy(process.execPath, ['--input-type=module', '-e', code])) as Report['hashes'];
+    expect(Object.keys(other)).toEqual(Object.keys(expected.hashes));
+    for (const [name, hash] of Object.entries(other)) expect(hash).not.toBe(expected.hashes[name]);
+  });
+});
+
+describe.each(['20', '22', '24', '26'])('Node %s', (version) => {
+  const node = join(tools, `node-${version}/bin/node`);
+
+  it('import', async () => check(`Node ${version}`, '`import`', await printedBy(node, ['main.mjs'])));
+  it('require', async () => check(`Node ${version}`, '`require`', await printedBy(node, ['main.cjs'])));
+  it('baseline compiler', async () => {
+    check(`Node ${version}`, 'baseline compiler', await printedBy(node, ['--liftoff', '--no-wasm-tier-up', '--no-opt', 'main.mjs']));
+  });
+  it('optimising compiler', async () => check(`Node ${version}`, 'optimising compiler', await printedBy(node, ['--no-liftoff', 'main.mjs'])));
+});
+
+describe('Bun', () => {
+  const bun = join(tools, '@oven/bun-linux-x64/bin/bun');
+
+  it('import', async () => check('Bun 1', '`import`', await printedBy(bun, ['main.mjs'])));
+  it('require', async () => check('Bun 1', '`require`', await printedBy(bun, ['main.cjs'])));
+  it('baseline compiler', async () => {
+    check('Bun 1', 'baseline compiler', await printedBy(bun, ['main.mjs'], { BUN_JSC_useOMGJIT: 'false', BUN_JSC_useFTLJIT: 'false' }));
+  });
+});
+
+it('Deno', async () => {
+  const deno = join(tools, '@deno/linux-x64-glibc/deno'), env = { DENO_NO_UPDATE_CHECK: '1', DENO_DIR: join(project, '.deno') };
+  check('Deno 2', '`import`', await printedBy(deno, ['run', 'main.mjs'], env));
+});
+
+it('workerd', async () => {
+  const { build } = await import('esbuild'), folder = join(project, 'workerd');
+  const handler = "import * as library from 'batchnorm-wasm';\nimport { report } from './outputs.mjs';\nexport default { test() { console.log(report(library)); } };\n";
+  await writeFile(join(project, 'worker.mjs'), handler);
+  // As wrangler bundles: its conditions, and modules of WebAssembly beside the script.
+  const { metafile } = await build({
+    entryPoints: [join(project, 'worker.mjs')], bundle: true, format: 'esm', outdir: folder, metafile: true,
+    conditions: ['workerd', 'worker', 'browser'], loader: { '.wasm': 'copy' }, assetNames: '[name]', absWorkingDir: project,
+  });
+  expect(Object.keys(metafile.outputs).sort()).toEqual(['workerd/kernels.wasm', 'workerd/worker.js']);
+  await writeFile(join(folder, 'config.capnp'), `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (services = [(name = "main", worker = .worker)]);
+const worker :Workerd.Worker = (
+  modules = [(name = "worker.js", esModule = embed "worker.js"), (name = "kernels.wasm", wasm = embed "kernels.wasm")],
+  compatibilityDate = "2026-01-01",
+);
+`);
+  const { stdout, stderr } = await run(join(tools, '@cloudflare/workerd-linux-64/bin/workerd'), ['test', join(folder, 'config.capnp')]);
+  check('workerd', 'static import of the module', /\{.*\}/.exec(stdout + stderr)![0]);
+});
+
+describe('TypeScript', () => {
+  const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url));
+  const SOURCE = `import { BatchNorm } from 'batchnorm-wasm';
+const bn: BatchNorm = new BatchNorm(2, { convention: 'keras' });
+const y: Float32Array = bn.forward(Float32Array.of(1, 2, 3, 4), [2, 2]);
+// @ts-expect-error: an option that there is not
+new BatchNorm(2, { epsilon: 1e-3 });
+export default y;
+`;
+
+  it.each([
+    ['an ES module, nodenext', 'consumer.mts', ['--module', 'nodenext']],
+    ['CommonJS, nodenext', 'consumer.cts', ['--module', 'nodenext']],
+    ['an ES module, node16', 'consumer16.mts', ['--module', 'node16']],
+    ['a bundler', 'bundler.ts', ['--module', 'esnext', '--moduleResolution', 'bundler']],
+  ])('finds the types in %s', async (_, file, options) => {
+    await writeFile(join(project, file), SOURCE);
+    await printedBy(process.execPath, [tsc, '--noEmit', '--strict', '--target', 'es2022', '--types', '', ...options, file]);
+  });
+});
+
+it('esbuild, for Node as CommonJS', async () => {
+  const { build } = await import('esbuild');
+  await build({ entryPoints: [join(project, 'main.mjs')], bundle: true, platform: 'node', format: 'cjs', outfile: join(project, 'bundled/esbuild.cjs') });
+  check('esbuild', '`--platform=node --format=cjs`', await printedBy(process.execPath, ['bundled/esbuild.cjs']));
+});
+
+describe.each(['chrome', 'firefox'] as const)('in %s', (name) => {
+  const title = { chrome: 'Chromium', firefox: 'Firefox' }[name];
+  let browser: Browser;
+
+  beforeAll(async () => {
+    expect(executableOf(name), `${title} expected in PATH (Debian: apt-get install ${name === 'chrome' ? 'chromium' : 'firefox-esr'})`).toBeDefined();
+    browser = await start(name);
+  });
+  afterAll(() => browser?.close());
+
+  it.each(Object.entries(WAYS))('%s', async (way, { write, serve }) => {
+    const look = async (url: string) => {
+      const { log, warnings } = await outputOf(browser, url);
+      expect(warnings).toEqual([]);
+      check(title, way, log);
+    };
+    if (serve) return serve(project, look);
+    const folder = join(project, 'pages', way.replace(/\W+/g, '-'));
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'index.html'), PAGE);
+    await write!(project, folder);
+    return served(folder, {}, look);
+  });
+
+  /** The esbuild page under a policy. */
+  const under = (policy: string, browserOfIt = browser): Promise<PageOutput> =>
+    served(join(project, 'pages/esbuild'), { 'content-security-policy': policy }, (url) => outputOf(browserOfIt, url));
+
+  it("runs under script-src 'self' 'wasm-unsafe-eval'", async () => {
+    const { log, warnings } = await under("script-src 'self' 'wasm-unsafe-eval'");
+    check(title, "`script-src 'self' 'wasm-unsafe-eval'`", log);
+    expect(warnings).toEqual([]);
+  });
+
+  it("falls back to the plain kernels under script-src 'self', and says so once", async () => {
+    const { log, warnings } = await under("script-src 'self'");
+    check(title, "`script-src 'self'` (plain kernels)", log, 'javascript');
+    expect(warnings.filter((text) => text.startsWith('batchnorm-wasm: the plain kernels step in'))).toHaveLength(1);
+  });
+
+  const compilers: [string, Partial<LaunchOptions>][] = name === 'chrome'
+    ? [['baseline compiler', { args: ['--js-flags=--liftoff --no-wasm-tier-up --no-opt'] }], ['optimising compiler', { args: ['--js-flags=--no-liftoff'] }]]
+    : [['baseline compiler', { extraPrefsFirefox: { 'javascript.options.wasm_optimizingjit': false, 'javascript.options.ion': false } }],
+      ['optimising compiler', { extraPrefsFirefox: { 'javascript.options.wasm_baselinejit': false } }]];
+
+  it.each(compilers)('%s', async (compiler, options) => {
+    const other = await start(name, options);
+    try {
+      check(title, compiler, (await under("script-src 'self' 'wasm-unsafe-eval'", other)).log);
+    } finally {
+      await other.close();
+    }
+  });
+});
+
+it('the README has a line for each of them', async () => {
+  const lines = [...new Set(table.map(({ host }) => host))].map((name) =>
+    `| ${name} | ${table.filter(({ host }) => host === name).map(({ how }) => how).join(', ')} |`);
+  const readme = (await readFile(new URL('../../README.md', import.meta.url), 'utf8')).split('\n');
+  expect(readme.filter((line) => lines.some((expected) => line.startsWith(expected.slice(0, expected.indexOf('|', 2) + 1))))).toEqual(lines);
+});
