@@ -1,0 +1,115 @@
+/** The race of the implementations: a form, a worker for each race, and bars. */
+import { element, setText } from './page.js';
+import { lengthOf, type Race, type RaceReport, type Side } from './race.js';
+
+/** 256 MB a tensor: several sides hold three. */
+const MOST_VALUES = 1 << 26;
+
+/** @param onBusy - told when a race begins and when it has ended */
+export function bindSpeed(onBusy: (busy: boolean) => void): void {
+  const form = element<HTMLFormElement>('speed-form'), button = element<HTMLButtonElement>('speed-run');
+  form.addEventListener('input', () => showSize(readForm()));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    const race = readForm();
+    if (!showSize(race)) return;
+    button.disabled = true;
+    onBusy(true);
+    void runRace(race).finally(() => {
+      button.disabled = false;
+      onBusy(false);
+    });
+  });
+}
+
+function readForm(): Race {
+  const number = (id: string) => element<HTMLInputElement>(id).valueAsNumber;
+  return {
+    n: number('speed-n'), channels: number('speed-c'), size: number('speed-size'),
+    layout: element<HTMLSelectElement>('speed-layout').value as Race['layout'],
+    operation: element<HTMLSelectElement>('speed-operation').value as Race['operation'],
+    tfjs: element<HTMLInputElement>('speed-tfjs').checked,
+  };
+}
+
+/** Says how large the tensor is; false where it is too large, or too small for a variance. */
+function showSize(race: Race): boolean {
+  const length = lengthOf(race), { n, channels, size } = race;
+  const possible = length <= MOST_VALUES && n * size * size > 1;
+  setText('speed-status', possible
+    ? `${n} × ${channels} × ${size} × ${size}: ${(length / 1e6).toPrecision(2)} million values, ${((length * 4) / 1e6).toPrecision(2)} MB.`
+    : `A tensor takes at least 2 values a channel and at most ${MOST_VALUES / 2 ** 20} million, got ${Number.isNaN(length) ? 'no number' : length.toLocaleString('en')}.`);
+  return possible;
+}
+
+/** Resolves when the race has ended, well or not. */
+function runRace(race: Race): Promise<void> {
+  const bars = new Bars(race);
+  const size = element('speed-status').textContent!;
+  setText('speed-status', `${size} Measuring …`);
+  const worker = new Worker(new URL('./speed-worker.ts', import.meta.url), { type: 'module' });
+  worker.postMessage(race);
+  return new Promise((resolve) => {
+    const finish = (text: string) => {
+      setText('speed-status', `${size} ${text}`);
+      worker.terminate();
+      resolve();
+    };
+    worker.addEventListener('error', ({ message }) => finish(`Measuring failed: ${message}`));
+    worker.addEventListener('message', ({ data }: MessageEvent<RaceReport>) => {
+      if (data.type === 'time') bars.add(data.side, data.milliseconds);
+      else if (data.type === 'unable') bars.fail(data.side, data.message);
+      else finish(bars.summary());
+    });
+  });
+}
+
+/** The table of times, its bars and the line of the copy. */
+class Bars {
+  readonly #times = new Map<Side | 'copy', number>();
+  readonly #rows = new Map(Array.from(document.querySelectorAll<HTMLElement>('[data-side]'), (row) => [row.dataset.side as Side, row]));
+
+  constructor({ tfjs, operation }: Race) {
+    for (const side of this.#rows.keys()) this.#setTime(side, side === 'tfjs' && !tfjs ? 'not asked' : '…');
+    setText('copy-time', '…');
+    setText('speed-note', tfjs && operation === 'backward' ? 'TensorFlow.js runs its forward in its backward.' : '');
+    this.#draw();
+  }
+
+  add(side: Side | 'copy', time: number): void {
+    this.#times.set(side, time);
+    if (side === 'copy') setText('copy-time', milliseconds(time));
+    else this.#setTime(side, `${milliseconds(time)}, ${(time / this.#times.get('copy')!).toPrecision(2)} copies`);
+    this.#draw();
+  }
+
+  fail(side: Side, message: string): void {
+    this.#setTime(side, 'failed');
+    setText('speed-note', message);
+  }
+
+  summary(): string {
+    const time = this.#times.get('tensor')!;
+    const times = ([['javascript', 'plain TypeScript'], ['tfjs', 'TensorFlow.js']] as const)
+      .filter(([side]) => this.#times.has(side))
+      .map(([side, name]) => `${(this.#times.get(side)! / time).toPrecision(2)} times that of ${name}`);
+    return `With tensors the speed is ${times.join(' and ')}.`;
+  }
+
+  #setTime(side: Side, text: string): void {
+    this.#rows.get(side)!.querySelector('.time')!.textContent = text;
+  }
+
+  /** All to the scale of the longest. */
+  #draw(): void {
+    const most = Math.max(...this.#times.values()), share = (side: Side | 'copy') => (this.#times.get(side) ?? 0) / most;
+    for (const [side, row] of this.#rows) {
+      row.style.setProperty('--share', String(share(side)));
+      row.style.setProperty('--copy', this.#times.size > 1 ? String(share('copy')) : '-1');
+    }
+  }
+}
+
+function milliseconds(time: number): string {
+  return `${time >= 100 ? time.toFixed(0) : time.toPrecision(time >= 1 ? 3 : 2)} ms`;
+}
