@@ -3,17 +3,18 @@ import { bindBatch } from './batch.js';
 import { bindSettings } from './controls.js';
 import type { Measurement } from './experiment.js';
 import { element, percent, setText } from './page.js';
+import { ridgePlots } from './ridge-plots.js';
 import type { Settings } from './settings.js';
 import { bindSpeed } from './speed.js';
 import { showHistory } from './table.js';
-import { accuracyPlots, histogramPlots, percentilePlots } from './training-plots.js';
+import { accuracyPlots, percentilePlots } from './training-plots.js';
 import { verdict } from './verdict.js';
 import type { Command, Report } from './worker.js';
 
 const SATURATED_TEXT = {
-  sigmoid: 'beyond ±4, slope below 7 % of its most',
-  tanh: 'beyond ±2, slope below 7 % of its most',
-  relu: 'below 0, slope 0',
+  sigmoid: 'beyond ±4, slope below 7 % of its most.',
+  tanh: 'beyond ±2, slope below 7 % of its most.',
+  relu: 'below 0, slope 0.',
 };
 /** Milliseconds between two announcements. */
 const ANNOUNCE_EVERY = 10_000;
@@ -21,7 +22,7 @@ const ANNOUNCE_EVERY = 10_000;
 const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
 const send = (command: Command) => worker.postMessage(command);
 
-const showAccuracy = accuracyPlots(), showHistograms = histogramPlots(), showPercentiles = percentilePlots();
+const showAccuracy = accuracyPlots(), showRidges = ridgePlots(), showPercentiles = percentilePlots();
 const trainButton = element<HTMLButtonElement>('train'), layerSlider = element<HTMLInputElement>('layer');
 const settings = bindSettings(start);
 let run = 0;
@@ -67,7 +68,7 @@ function setTraining(wanted: boolean): void {
 function show(): void {
   const latest = history.at(-1)!;
   showAccuracy(history);
-  showHistograms(latest, settings().activation);
+  showRidges(latest, settings().activation);
   showPercentiles(history, layerSlider.valueAsNumber - 1);
   showHistory(history);
   setText('step', latest.step.toLocaleString('en'));

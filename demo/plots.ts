@@ -61,6 +61,8 @@ export function axis(size: number, more: uPlot.Axis = {}): uPlot.Axis {
 
 const FONT = 'ui-sans-serif, system-ui, "Liberation Sans", sans-serif';
 
+export const NETWORKS = ['without', 'with'] as const;
+
 /** Dashed without batch norm and solid with it: colour is not the only difference. */
 export function lineOf(network: 'without' | 'with', more: uPlot.Series = {}): uPlot.Series {
   return {

@@ -79,7 +79,7 @@ class Bars {
   add(side: Side | 'copy', time: number): void {
     this.#times.set(side, time);
     if (side === 'copy') setText('copy-time', milliseconds(time));
-    else this.#setTime(side, `${milliseconds(time)}, ${(time / this.#times.get('copy')!).toPrecision(2)} copies`);
+    else this.#setTime(side, `${milliseconds(time)}, ${short(time / this.#times.get('copy')!)}×`);
     this.#draw();
   }
 
@@ -92,7 +92,7 @@ class Bars {
     const time = this.#times.get('tensor')!;
     const times = ([['javascript', 'plain TypeScript'], ['tfjs', 'TensorFlow.js']] as const)
       .filter(([side]) => this.#times.has(side))
-      .map(([side, name]) => `${(this.#times.get(side)! / time).toPrecision(2)} times that of ${name}`);
+      .map(([side, name]) => `${short(this.#times.get(side)! / time)} times that of ${name}`);
     return `With tensors the speed is ${times.join(' and ')}.`;
   }
 
@@ -111,5 +111,10 @@ class Bars {
 }
 
 function milliseconds(time: number): string {
-  return `${time >= 100 ? time.toFixed(0) : time.toPrecision(time >= 1 ? 3 : 2)} ms`;
+  return `${short(time)} ms`;
+}
+
+/** Two digits, or all before the point. */
+function short(value: number): string {
+  return value >= 10 ? value.toFixed(0) : value.toPrecision(2);
 }
