@@ -50,6 +50,7 @@ function start(changed: Settings): void {
   history = [];
   finished = false;
   announcedAt = 0;
+  setText('step', '0');
   layerSlider.max = String(changed.depth);
   layerSlider.value = String(changed.depth);
   showLayer();

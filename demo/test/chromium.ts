@@ -1,0 +1,47 @@
+/** Chromium, if this machine has one, and a server of static files for it. */
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { delimiter, extname, join } from 'node:path';
+import { type Browser, launch } from 'puppeteer-core';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+const TYPES: Record<string, string> = {
+  '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm', '.bin': 'application/octet-stream',
+};
+
+export const chromium = findChromium();
+
+function findChromium(): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Root has no sandbox; nothing but the page is to be loaded. */
+export function startChromium(): Promise<Browser> {
+  return launch({ executablePath: chromium!, args: ['--no-sandbox', '--disable-background-networking'] });
+}
+
+/** Serves the files of a folder under a path of the server, and nothing else. */
+export async function serve(folder: string, path: string): Promise<{ url: string; close: () => void }> {
+  const server = createServer(({ url }, response) => {
+    const { pathname } = new URL(url!, 'http://localhost');
+    try {
+      if (!pathname.startsWith(path)) throw new Error(`${pathname} is outside of ${path}`);
+      const file = join(folder, pathname.slice(path.length) || 'index.html');
+      response.setHeader('content-type', TYPES[extname(file)]!).end(readFileSync(file));
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise<void>((resolve) => { server.listen(0, 'localhost', resolve); });
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://localhost:${port}${path}`, close: () => { server.close(); } };
+}
