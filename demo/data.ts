@@ -42,6 +42,13 @@ function pixelLists(images: Uint8Array): { on: Uint16Array; starts: Uint32Array 
   return { on: on.slice(0, length), starts };
 }
 
+/** The pixels [28 * 28] of an image, 0 or 1. */
+export function pixelsOf({ on, starts }: Dataset, image: number): Uint8Array {
+  const pixels = new Uint8Array(PIXELS);
+  for (const pixel of on.subarray(starts[image], starts[image + 1])) pixels[pixel] = 1;
+  return pixels;
+}
+
 /** Rows of a training set in batches without end, in a new order each epoch. A smaller last batch is left out. */
 export function* batches(count: number, size: number, uniform: () => number): Generator<Uint32Array, never> {
   const order = Uint32Array.from({ length: count }, (_, i) => i);

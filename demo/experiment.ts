@@ -8,6 +8,8 @@ export const PERCENTILES = [15, 50, 85] as const;
 export const BINS = 64;
 /** Inputs of the nonlinearity that histograms span, to either side of 0; what is further out is counted at the ends. */
 export const HISTOGRAM_RANGE = { sigmoid: 8, tanh: 4, relu: 4 } as const;
+/** Test images that are shown with what is read in them. */
+export const EXAMPLES = 12;
 /** The unit whose percentiles are followed: any is typical, so the first. */
 const UNIT = 0;
 const CHUNK = 100;
@@ -22,6 +24,8 @@ export interface NetworkMeasurement {
   readonly divergedAt: number | null;
   /** Fractions [BINS] of each layer's inputs to its nonlinearity, over all units. */
   readonly histograms: readonly Float32Array[];
+  /** The digits it reads in the first EXAMPLES test images. */
+  readonly answers: readonly number[];
   /** Of the inputs of one unit of each layer, in the order of PERCENTILES. */
   readonly percentiles: readonly (readonly number[])[];
 }
@@ -73,12 +77,13 @@ export class Experiment {
     const histograms = layers.map(() => new Float32Array(BINS));
     const unitInputs = layers.map(() => new Float32Array(count));
     const range = HISTOGRAM_RANGE[this.#settings.activation];
-    let right = 0, loss = 0;
+    const answers = new Uint8Array(count);
+    let loss = 0;
     for (let start = 0; start < count; start += CHUNK) {
       const rows = Uint32Array.from({ length: Math.min(CHUNK, count - start) }, (_, i) => start + i);
       const probabilities = network.forward(this.#test, rows, false);
       loss += (crossEntropy(probabilities, this.#test, rows) * rows.length) / count;
-      right += rows.reduce((sum, row, i) => sum + (likeliest(probabilities, i) === labels[row] ? 1 : 0), 0);
+      rows.forEach((row, i) => { answers[row] = likeliest(probabilities, i); });
       layers.forEach(({ y }, layer) => {
         countInto(histograms[layer]!, y, rows.length * UNITS, range, 1 / (count * UNITS));
         for (let i = 0; i < rows.length; i++) unitInputs[layer]![start + i] = y[i * UNITS + UNIT]!;
@@ -88,7 +93,8 @@ export class Experiment {
       inputs.sort();
       return PERCENTILES.map((p) => inputs[Math.round((p / 100) * (count - 1))]!);
     });
-    return { accuracy: right / count, loss, divergedAt, histograms, percentiles };
+    const right = answers.reduce((sum, answer, i) => sum + (answer === labels[i] ? 1 : 0), 0);
+    return { accuracy: right / count, loss, divergedAt, answers: [...answers.subarray(0, EXAMPLES)], histograms, percentiles };
   }
 
   dispose(): void {

@@ -1,6 +1,7 @@
 /** The page: commands to the training worker, and its reports into figures and words. */
 import { bindBatch } from './batch.js';
 import { bindSettings } from './controls.js';
+import { showAnswers, showExamples } from './digits.js';
 import type { Measurement } from './experiment.js';
 import { element, percent, setText } from './page.js';
 import { ridgePlots } from './ridge-plots.js';
@@ -39,6 +40,10 @@ worker.addEventListener('message', ({ data }: MessageEvent<Report>) => {
     setText('verdict', `The images could not be loaded: ${data.message}`);
     return;
   }
+  if (data.type === 'examples') {
+    showExamples(data.examples);
+    return;
+  }
   if (data.run !== run) return;
   history.push(data.measurement);
   finished = data.finished;
@@ -71,6 +76,7 @@ function show(): void {
   showAccuracy(history);
   showRidges(latest, settings().activation);
   showPercentiles(history, layerSlider.valueAsNumber - 1);
+  showAnswers(latest);
   showHistory(history);
   setText('step', latest.step.toLocaleString('en'));
   (['without', 'with'] as const).forEach((name, i) => {

@@ -21,10 +21,16 @@ export function colour(role: Role): string {
   return value;
 }
 
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+const dark = matchMedia('(prefers-color-scheme: dark)');
+dark.addEventListener('change', () => {
   colours.clear();
   for (const plot of plots) plot.redraw(false);
 });
+
+/** For what is drawn beside plots: after the colours have changed. */
+export function onScheme(draw: () => void): void {
+  dark.addEventListener('change', draw);
+}
 
 const resized = new ResizeObserver((entries) => {
   for (const { target } of entries) {

@@ -11,4 +11,9 @@ export default defineConfig({
   resolve: { alias: { 'batchnorm-wasm': path('../dist/index.js') } },
   build: { outDir: path('../out/demo'), emptyOutDir: true, target: 'es2022' },
   worker: { format: 'es' },
+  server: { fs: { allow: [path('..')] } },
+  // Found at start, not when the race imports them: that would load the page anew.
+  optimizeDeps: {
+    include: ['uplot', '@tensorflow/tfjs-core', '@tensorflow/tfjs-core/dist/register_all_gradients.js', '@tensorflow/tfjs-backend-wasm'],
+  },
 });

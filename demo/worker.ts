@@ -1,6 +1,6 @@
 /** Trains both networks in a worker, some milliseconds at a time so that commands get through. */
-import { readDatasets } from './data.js';
-import { Experiment, type Measurement } from './experiment.js';
+import { pixelsOf, readDatasets } from './data.js';
+import { EXAMPLES, Experiment, type Measurement } from './experiment.js';
 import type { Settings } from './settings.js';
 
 export type Command =
@@ -9,7 +9,14 @@ export type Command =
   | { type: 'train' }
   | { type: 'pause' };
 
+export interface Example {
+  /** [28 * 28], 0 or 1. */
+  readonly pixels: Uint8Array;
+  readonly label: number;
+}
+
 export type Report =
+  | { type: 'examples'; examples: readonly Example[] }
   | { type: 'measurement'; run: number; measurement: Measurement; finished: boolean }
   | { type: 'failed'; message: string };
 
@@ -24,7 +31,10 @@ const datasets = fetch(new URL('./mnist.bin', import.meta.url)).then(async (resp
   if (!response.ok) throw new Error(`${response.url}: ${response.status} ${response.statusText}`);
   return readDatasets(await response.arrayBuffer());
 });
-datasets.catch(({ message }: Error) => report({ type: 'failed', message }));
+datasets.then(({ test }) => {
+  const examples = Array.from({ length: EXAMPLES }, (_, i) => ({ pixels: pixelsOf(test, i), label: test.labels[i]! }));
+  report({ type: 'examples', examples });
+}, ({ message }: Error) => report({ type: 'failed', message }));
 
 let current: { run: number; settings: Settings; experiment: Experiment; measureAt: number } | null = null;
 let training = false;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { datasetFile } from '../dataset-file.js';
 import { batches, CLASSES, readDatasets } from '../data.js';
+import { datasetFile } from '../dataset-file.js';
 import { Experiment } from '../experiment.js';
 import { crossEntropy, initialWeights, Network } from '../network.js';
 import { random } from '../random.js';
