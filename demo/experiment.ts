@@ -67,6 +67,11 @@ export class Experiment {
     });
   }
 
+  /** Nothing will change any more. */
+  get dead(): boolean {
+    return this.#divergedAt.every((step) => step !== null);
+  }
+
   measure(): Measurement {
     const [without, withNorm] = this.#networks.map((network, i) => this.#measure(network, this.#divergedAt[i]!));
     return { step: this.step, images: this.step * this.#settings.batchSize, networks: [without!, withNorm!] };

@@ -39,7 +39,7 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'High learning rate',
     settings: { ...PAPER, learningRate: 10 },
-    text: 'A hundred times the rate. Section 3.3: batch norm makes the step back through a layer independent of the scale of its weights, so large steps do not blow up.',
+    text: 'A hundred times the rate. Section 3.3: with batch norm, what goes back through a layer does not depend on the scale of its weights, and larger weights get smaller gradients.',
   },
   {
     name: 'Bad initialisation',

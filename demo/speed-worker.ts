@@ -5,6 +5,8 @@ import { normal, random } from './random.js';
 
 const WARM_UP = { runs: 3, milliseconds: 150 };
 const MEASURED = { runs: 7, milliseconds: 300 };
+/** Milliseconds after which fewer runs will do. */
+const PATIENCE = 3_000;
 
 addEventListener('message', async ({ data: race }: MessageEvent<Race>) => {
   const data = normalNumbers(lengthOf(race));
@@ -37,9 +39,9 @@ function measure({ run }: Runner): number {
 /** At least so many runs and milliseconds. Short ones are timed some at once: browsers' clocks are coarse. */
 function repeat(run: () => void, { runs, milliseconds }: { runs: number; milliseconds: number }): number[] {
   const times: number[] = [];
-  const start = performance.now();
+  const start = performance.now(), elapsed = () => performance.now() - start;
   let atOnce = 1;
-  while (times.length < runs || performance.now() - start < milliseconds) {
+  while (times.length === 0 || elapsed() < milliseconds || (times.length < runs && elapsed() < PATIENCE)) {
     const before = performance.now();
     for (let i = 0; i < atOnce; i++) run();
     const passed = performance.now() - before;

@@ -8,15 +8,21 @@ const MOST_VALUES = 1 << 26;
 /** @param onBusy - told when a race begins and when it has ended */
 export function bindSpeed(onBusy: (busy: boolean) => void): void {
   const form = element<HTMLFormElement>('speed-form'), button = element<HTMLButtonElement>('speed-run');
-  form.addEventListener('input', () => showSize(readForm()));
+  let stop: (() => void) | null = null;
+  form.addEventListener('input', () => { if (!stop) showSize(readForm()); });
   form.addEventListener('submit', (event) => {
     event.preventDefault();
+    if (stop) {
+      stop();
+      return;
+    }
     const race = readForm();
     if (!showSize(race)) return;
-    button.disabled = true;
+    button.textContent = 'Stop';
     onBusy(true);
-    void runRace(race).finally(() => {
-      button.disabled = false;
+    stop = runRace(race, () => {
+      stop = null;
+      button.textContent = 'Compare';
       onBusy(false);
     });
   });
@@ -42,26 +48,25 @@ function showSize(race: Race): boolean {
   return possible;
 }
 
-/** Resolves when the race has ended, well or not. */
-function runRace(race: Race): Promise<void> {
+/** Begins a race; returns what stops it before its end. */
+function runRace(race: Race, onEnd: () => void): () => void {
   const bars = new Bars(race);
   const size = element('speed-status').textContent!;
   setText('speed-status', `${size} Measuring …`);
   const worker = new Worker(new URL('./speed-worker.ts', import.meta.url), { type: 'module' });
-  worker.postMessage(race);
-  return new Promise((resolve) => {
-    const finish = (text: string) => {
-      setText('speed-status', `${size} ${text}`);
-      worker.terminate();
-      resolve();
-    };
-    worker.addEventListener('error', ({ message }) => finish(`Measuring failed: ${message}`));
-    worker.addEventListener('message', ({ data }: MessageEvent<RaceReport>) => {
-      if (data.type === 'time') bars.add(data.side, data.milliseconds);
-      else if (data.type === 'unable') bars.fail(data.side, data.message);
-      else finish(bars.summary());
-    });
+  const end = (text: string) => {
+    setText('speed-status', `${size} ${text}`);
+    worker.terminate();
+    onEnd();
+  };
+  worker.addEventListener('error', ({ message }) => end(`Measuring failed: ${message}`));
+  worker.addEventListener('message', ({ data }: MessageEvent<RaceReport>) => {
+    if (data.type === 'time') bars.add(data.side, data.milliseconds);
+    else if (data.type === 'unable') bars.fail(data.side, data.message);
+    else end(bars.summary());
   });
+  worker.postMessage(race);
+  return () => end('Stopped.');
 }
 
 /** The table of times, its bars and the line of the copy. */

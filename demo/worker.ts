@@ -82,7 +82,8 @@ function turn(): void {
 }
 
 function finished(): boolean {
-  return current!.experiment.step * current!.settings.batchSize >= IMAGES;
+  const { experiment, settings } = current!;
+  return experiment.dead || experiment.step * settings.batchSize >= IMAGES;
 }
 
 /** The first steps are looked at more often: that is where most happens. */

@@ -44,6 +44,18 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
     expect(Math.min(...times)).toBeLessThan(FIRST_INTERACTION);
   });
 
+  it('waits for the visitor who wants less motion', async () => {
+    const page = await browser.newPage();
+    await page.emulateMediaFeatures([{ name: 'prefers-reduced-motion', value: 'reduce' }]);
+    await page.goto(server.url);
+    await page.waitForFunction(`document.getElementById('verdict').textContent.startsWith('Both start')`);
+    await new Promise((resolve) => { setTimeout(resolve, 500); });
+    expect(await page.$eval('#step', ({ textContent }) => textContent)).toBe('0');
+    await page.click('#train');
+    await page.waitForFunction(`document.getElementById('step').textContent !== '0'`);
+    await page.close();
+  });
+
   describe.each([
     { scheme: 'light', width: 1280, height: 900 },
     { scheme: 'dark', width: 390, height: 844 },
@@ -178,13 +190,21 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       }
       expect(await text('#speed-status')).toBe('4 × 8 × 16 × 16: 0.0082 million values, 0.033 MB.');
       await click('#speed-run');
-      await until(`!document.getElementById('speed-run').disabled`);
+      expect(await text('#speed-run')).toBe('Stop');
+      await until(`document.getElementById('speed-run').textContent === 'Compare'`);
       expect(await text('#speed-status')).toMatch(/speed is [\d.]+ times that of plain TypeScript and [\d.]+ times that of TensorFlow.js\.$/);
       for (const time of await texts('#speed-table .time')) expect(time).toMatch(/^[\d.]+ ms, [\d.]+×$/);
       expect(await text('#copy-time')).toMatch(/^[\d.]+ ms$/);
       const shares = await page.$$eval('#speed-table tbody tr', (rows) => rows.map((row) => Number((row as HTMLElement).style.getPropertyValue('--share'))));
       expect(Math.max(...shares)).toBe(1);
       expect(Math.min(...shares)).toBeGreaterThan(0);
+    });
+
+    it('stops a race', async () => {
+      await click('#speed-run');
+      await click('#speed-run');
+      expect(await text('#speed-status')).toMatch(/ Stopped\.$/);
+      expect(await text('#speed-run')).toBe('Compare');
     });
 
     it('refuses to race on a tensor that is too large', async () => {
