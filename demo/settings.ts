@@ -44,7 +44,7 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'Bad initialisation',
     settings: { ...PAPER, spread: 2, learningRate: 0.2 },
-    text: 'Weights start twenty times too wide, and every sigmoid is saturated: look at figure 2. Batch norm takes the scale out again, BN(Wu) = BN((aW)u).',
+    text: 'Weights start twenty times too wide, and most sigmoids are saturated: see 2, below. Batch norm takes the scale out again, BN((aW)u) = BN(Wu) (section 3.3).',
   },
   {
     name: 'Deep sigmoid',
