@@ -51,6 +51,8 @@ worker.addEventListener('message', ({ data }: MessageEvent<Report>) => {
   show();
 });
 
+worker.addEventListener('error', ({ message }) => setText('verdict', `Training failed: ${message}`));
+
 function start(changed: Settings): void {
   history = [];
   finished = false;

@@ -61,6 +61,7 @@ export function axis(size: number, more: uPlot.Axis = {}): uPlot.Axis {
     stroke: () => colour('muted'),
     grid: { stroke: () => colour('line'), width: 1 },
     ticks: { show: false },
+    values: (_, ticks) => ticks.map((tick) => tick.toLocaleString('en').replace('-', '−')),
     ...more,
   };
 }
