@@ -11,7 +11,7 @@ const OUT = fileURLToPath(new URL('../../out/demo-test', import.meta.url));
 const FIRST_INTERACTION = 2_000;
 /** Other programs may have the processor at one of them. */
 const ATTEMPTS = 3;
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 
 if (!chromium) console.warn('The page’s tests are skipped: there is no Chromium (Debian: apt-get install chromium).');
 
