@@ -29,9 +29,15 @@ const browsers = {
   },
 };
 
+/** The page, whose modules import the package as it ships: Vite does not resolve a package's own name from within it. */
+const demo = {
+  resolve: { alias: { 'batchnorm-wasm': fileURLToPath(new URL('dist/index.js', import.meta.url)) } },
+  test: { ...common, name: 'demo', include: ['demo/test/*.test.ts'] },
+};
+
 export default defineConfig({
   test: {
     reporters: ['default', ['json', { outputFile: 'out/tests.json' }]],
-    projects: [{ test: { ...common, name: 'node' } }, ...(present.length ? [browsers] : [])],
+    projects: [{ test: { ...common, name: 'node' } }, demo, ...(present.length ? [browsers] : [])],
   },
 });

