@@ -11,9 +11,9 @@ try {
   const report = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder]));
   const [{ filename, files }] = Array.isArray(report) ? report : Object.values(report);
   const names = files.map(({ path }) => path);
-  const expected = ['LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/kernels.wasm'];
+  const expected = ['LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/tfjs.js', 'dist/tfjs.d.ts', 'dist/core.js', 'dist/kernels.wasm'];
   const missing = expected.filter((name) => !names.includes(name));
-  const surplus = names.filter((name) => !expected.includes(name) && !/^dist\/[a-z]+\.d\.ts$/.test(name));
+  const surplus = names.filter((name) => !expected.includes(name) && !/^dist\/[a-z-]+\.d\.ts$/.test(name));
   if (missing.length || surplus.length) {
     throw new Error(`the package misses ${missing.join(', ') || 'nothing'} and should not hold ${surplus.join(', ') || 'anything more'}`);
   }

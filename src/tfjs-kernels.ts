@@ -127,6 +127,6 @@ function movingKernel(
     const means = newMean!(), variances = newVariance!();
     means.set(mean!());
     variances.set(variance!());
-    if (call.count > 0) updateMoving(call, momentum, means, variances);
+    updateMoving(call, momentum, means, variances);
   });
 }

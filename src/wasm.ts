@@ -46,7 +46,10 @@ export function importShared(module: Uint8Array): Uint8Array<ArrayBuffer> {
   }
   const body = at, end = at + size;
   number();
-  for (let name = 0; name < 2; name++) at += number();
+  for (let name = 0; name < 2; name++) {
+    const length = number();
+    at += length;
+  }
   if (module[at++] !== MEMORY) throw new TypeError('the kernel module expected to import a memory');
   const names = module.subarray(body, at);
   at++;
