@@ -15,7 +15,7 @@ export type Source = () => Float32Array;
 export interface Device {
   readonly engine: Engine;
   readonly runner: Runner;
-  /** Where a tensor is. May move it to the backend, and with that grow memory. */
+  /** Where a tensor is, or what it is in float32. May move it to the backend, and with that grow memory. */
   locate(tensor: TensorInfo): Source;
   /** New float32 tensors, filled by `compute`; none are left where that throws. */
   produce(shapes: readonly (readonly number[])[], compute: (outputs: readonly Source[]) => void): TensorInfo[];
@@ -89,7 +89,8 @@ class MemoryDevice implements Device {
     this.#memory = memory;
   }
 
-  locate({ dataId, shape }: TensorInfo): Source {
+  locate({ dataId, shape, dtype }: TensorInfo): Source {
+    if (dtype !== 'float32') return converted(this.#backend, dataId);
     const { memoryOffset } = this.#backend.dataIdMap.get(dataId), length = elements(shape);
     return () => new Float32Array(this.#memory.buffer, memoryOffset, length);
   }
@@ -162,7 +163,8 @@ class ArrayDevice implements Device {
     return this.#runner!;
   }
 
-  locate({ dataId }: TensorInfo): Source {
+  locate({ dataId, dtype }: TensorInfo): Source {
+    if (dtype !== 'float32') return converted(this.#backend, dataId);
     const values = this.#backend.readSync(dataId) as Float32Array;
     return () => values;
   }
@@ -177,3 +179,8 @@ class ArrayDevice implements Device {
   }
 }
 
+/** Integers, which tf.batchNorm lets through. */
+function converted(backend: KernelBackend, dataId: DataId): Source {
+  const values = Float32Array.from(backend.readSync(dataId) as Int32Array);
+  return () => values;
+}

@@ -28,17 +28,21 @@ interface Inputs {
   offset?: tfc.TensorInfo;
 }
 
-/** Replaces the kernel of both backends, and the gradient. */
-export function registerFused(tf: Core): void {
+const kernelFunc: tfc.KernelFunc = ({ inputs, attrs, backend }) =>
+  fusedKernel(backend as tfc.KernelBackend, inputs as unknown as Inputs, attrs as unknown as Attributes);
+
+/** Replaces the kernel of both backends. A backend that is imported after that brings its own again. */
+export function registerFusedKernels(tf: Core): void {
   for (const backendName of BACKENDS) {
+    const present = tf.getKernel(FUSED, backendName);
+    if (present?.kernelFunc === kernelFunc) continue;
     // Without this tfjs warns that there are two.
-    if (tf.getKernel(FUSED, backendName)) tf.unregisterKernel(FUSED, backendName);
-    tf.registerKernel({
-      kernelName: FUSED, backendName,
-      kernelFunc: ({ inputs, attrs, backend }) =>
-        fusedKernel(backend as tfc.KernelBackend, inputs as unknown as Inputs, attrs as unknown as Attributes),
-    });
+    if (present) tf.unregisterKernel(FUSED, backendName);
+    tf.registerKernel({ kernelName: FUSED, backendName, kernelFunc });
   }
+}
+
+export function registerFusedGradient(tf: Core): void {
   const stock = tf.getGradient(FUSED);
   if (stock) tf.unregisterGradient(FUSED);
   tf.registerGradient({

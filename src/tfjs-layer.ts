@@ -42,6 +42,10 @@ export function layerClass(tf: Core, layers: typeof tfl.layers): LayerClass {
       const axis: unknown = this.axis;
       if (Array.isArray(axis) && axis.length === 1) this.axis = axis[0];
       if (!Number.isInteger(this.axis)) this.#fail(`axis must be an integer, but got ${describe(this.axis)}`);
+      for (const name of ['momentum', 'epsilon'] as const) {
+        const value = this[name];
+        if (!Number.isFinite(value) || value < 0) this.#fail(`${name} must be a finite number of 0 or more, but got ${describe(value)}`);
+      }
     }
 
     override build(inputShape: Shape | Shape[]): void {
@@ -67,7 +71,7 @@ export function layerClass(tf: Core, layers: typeof tfl.layers): LayerClass {
         if (!kwargs.training || isFrozen(this)) {
           options.mean = movingMean.read();
           options.variance = movingVariance.read();
-        } else if (kwargs.mask && mayBeMasked(this)) {
+        } else if (kwargs.mask && mayBeMasked(this, layers.Layer)) {
           options.mask = kwargs.mask;
         }
         const { y, moving } = normaliseTensor(tf, list[0]!, options, this.#fail);
@@ -96,16 +100,15 @@ function isFrozen(layer: Layer): boolean {
  * Whether a mask can belong to the input: tfjs hands the mask of one layer to all that come after it in a model, also to
  * those whose inputs have none. A layer outside of any model is given what its caller means.
  */
-function mayBeMasked(layer: Layer): boolean {
+function mayBeMasked(layer: Layer, Base: typeof tfl.layers.Layer): boolean {
   const { inboundNodes } = layer as unknown as { inboundNodes: readonly { inputTensors: tfl.SymbolicTensor[] }[] };
+  const carriesMask = ({ sourceLayer, inputs }: tfl.SymbolicTensor): boolean => {
+    if (!sourceLayer.supportsMasking) return false;
+    // Recurrent and merging layers hand on what they are given; others that have a say in masks may make one.
+    const handsOn = ['returnSequences', 'forwardLayer', 'mergeFunction'].some((name) => name in sourceLayer);
+    return (!handsOn && sourceLayer.computeMask !== Base.prototype.computeMask) || inputs.some(carriesMask);
+  };
   return inboundNodes.length === 0 || inboundNodes.some(({ inputTensors }) => inputTensors.some(carriesMask));
-}
-
-function carriesMask({ sourceLayer, inputs }: tfl.SymbolicTensor): boolean {
-  const { supportsMasking, maskZero } = sourceLayer as Layer & { maskZero?: boolean };
-  const name = sourceLayer.getClassName();
-  if (name === 'Masking' || (name === 'Embedding' && maskZero)) return true;
-  return supportsMasking && inputs.some(carriesMask);
 }
 
 function printed(shape: Shape): string {

@@ -2,7 +2,7 @@
 import type * as tfc from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { describe } from './shape.js';
-import { registerFused } from './tfjs-fused.js';
+import { registerFusedGradient, registerFusedKernels } from './tfjs-fused.js';
 import { registerKernels } from './tfjs-kernels.js';
 import { type BatchNormalizationConfig, layerClass } from './tfjs-layer.js';
 import { type BatchNormOptions, type BatchNormResult, batchNorm } from './tfjs-op.js';
@@ -32,7 +32,7 @@ const layerClasses = new WeakMap<object, ReturnType<typeof layerClass>>();
 
 /**
  * Puts batch normalization of tfjs on the kernels of this package. From then on models that are loaded use its layer,
- * and tf.batchNorm runs on its kernels on the wasm and cpu backends; import these before. A second call changes nothing.
+ * and tf.batchNorm runs on its kernels on the wasm and cpu backends. Import these before, or call this once more after.
  *
  * @param tf - the union namespace of @tensorflow/tfjs, or { ...core, ...layers }; without layers there is no layer
  * @throws {TypeError} anything else.
@@ -46,9 +46,10 @@ export function registerBatchNorm(tf: unknown): Registered {
   }
   if (!engines.has(core.engine())) {
     registerKernels(core);
-    registerFused(core);
+    registerFusedGradient(core);
     engines.add(core.engine());
   }
+  registerFusedKernels(core);
   const Layer = layers && layerOf(core, layers);
   return {
     batchNormalization(config) {

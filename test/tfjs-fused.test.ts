@@ -98,6 +98,20 @@ describe.each(BACKENDS)('tf.batchNorm on %s', (backend) => {
     expect(distance((layer.apply(tf.tensor(x, shape)) as Tensor).dataSync(), expected.y)).toBeLessThan(CLOSE);
   });
 
+  it('takes integers', () => {
+    const y = tf.batchNorm(tf.tensor2d([1, 2, 3, 4], [2, 2], 'int32'), tf.tensor1d([1, 2]), tf.tensor1d([3, 3], 'int32'), null as never, tf.tensor1d([2, 2]), 1);
+    expect([y.dtype, ...y.dataSync()]).toEqual(['float32', 0, 0, 2, 2]);
+  });
+
+  it('is put back where a backend that is imported later has brought its own', () => {
+    const { kernelFunc } = tf.getKernel('FusedBatchNorm', backend);
+    tf.unregisterKernel('FusedBatchNorm', backend);
+    tf.registerKernel({ kernelName: 'FusedBatchNorm', backendName: backend, kernelFunc: () => { throw new Error('stock'); } });
+    expect(() => tf.batchNorm(tf.zeros([2, 3]), tf.zeros([3]) as never, tf.ones([3]) as never)).toThrow('stock');
+    registerBatchNorm(tf);
+    expect(tf.getKernel('FusedBatchNorm', backend).kernelFunc).toBe(kernelFunc);
+  });
+
   it('throws for parameters that do not spread over x, naming itself', () => {
     const { numTensors } = tf.memory();
     expect(() => tf.tidy(() => tf.batchNorm(tf.zeros([2, 3]), tf.zeros([2]) as never, tf.zeros([2]) as never))).toThrow(/batchNorm.*\[2\]/);

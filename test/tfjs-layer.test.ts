@@ -217,6 +217,36 @@ describe.each(BACKENDS)('the layer on %s', (backend) => {
       expect(distance(moving(unmasked)[0]!, [3, 4, 1.5, 2, 0, 0])).toBeLessThan(CLOSE);
     });
 
+    it('is used behind an Embedding and through a recurrent layer', async () => {
+      const tokens = tf.tensor2d([[1, 2, 0], [3, 0, 0]]), table = tf.tensor2d([[9, 9], [1, 2], [3, 4], [5, 6]]);
+      const embedding = tf.layers.embedding({ inputDim: 4, outputDim: 2, inputLength: 3, maskZero: true, weights: [table], trainable: false });
+      const bn = batchNormalization({ momentum: 0 }), later = batchNormalization({ momentum: 0 });
+      const rnn = tf.layers.simpleRNN({ units: 2, returnSequences: true, recurrentInitializer: 'glorotUniform' });
+      const model = tf.sequential({ layers: [embedding, bn, rnn, later] });
+      model.compile({ optimizer: tf.train.sgd(0), loss: 'meanSquaredError' });
+      await model.fit(tokens, tf.zeros([2, 3, 2]), { epochs: 1, verbose: 0 });
+      expect(distance(moving(bn)[0]!, [3, 4])).toBeLessThan(CLOSE);
+      // Moving statistics are those of the batch now, so that inference gives what training gave.
+      const sequences = numbers(tf.model({ inputs: model.inputs, outputs: rnn.output }).predict(tokens) as Tensor);
+      const expected = oracle({ shape: [3, 2], axis: -1, eps: 1e-3, x: [0, 1, 2, 3, 6, 7].map((i) => sequences[i]!) });
+      expect(distance(moving(later)[0]!, expected.mean)).toBeLessThan(1e-5);
+    });
+
+    it('is used behind a layer of the user that makes one', async () => {
+      class Positive extends tf.layers.Layer {
+        static readonly className = 'Positive';
+        override supportsMasking = true;
+        override call(inputs: Tensor | Tensor[]) { return Array.isArray(inputs) ? inputs[0]! : inputs; }
+        override computeMask(inputs: Tensor | Tensor[]) { return tf.any(tf.greater(this.call(inputs), 0), -1) as Tensor; }
+      }
+      const bn = batchNormalization({ momentum: 0 });
+      const model = tf.sequential({ layers: [new Positive({ inputShape: [3, 2] }), bn] });
+      model.compile({ optimizer: tf.train.sgd(0), loss: 'meanSquaredError' });
+      const x = tf.tensor3d([1, 2, 3, 4, -9, -9, 5, 6, -9, -9, -9, -9], [2, 3, 2]);
+      await model.fit(x, x, { epochs: 1, verbose: 0 });
+      expect(distance(moving(bn)[0]!, [3, 4])).toBeLessThan(CLOSE);
+    });
+
     it('is spread over further positions, and over channels where the channels are among its axes', () => {
       const shape = [2, 3, 2, 2], x = normal(24, 7), mask = tf.tensor(valid, [2, 3], 'bool');
       const inner = batchNormalization({ momentum: 0 });
@@ -266,7 +296,8 @@ describe.each(BACKENDS)('the layer on %s', (backend) => {
     }, /mine/],
     ['two inputs', () => batchNormalization({ name: 'mine' }).call([tf.zeros([2, 3]), tf.zeros([2, 3])], {}), /mine.*one input/],
     ['a mask of another shape', () => apply(batchNormalization({ name: 'mine' }), tf.zeros([2, 3, 4]), { training: true, mask: tf.ones([2, 4]) }), /mine.*mask.*\[2,3\].*\[2,4\]/],
-    ['a negative epsilon', () => apply(batchNormalization({ name: 'mine', epsilon: -1 }), tf.zeros([2, 3])), /mine.*eps/],
+    ['a negative epsilon', () => batchNormalization({ name: 'mine', epsilon: -1 }), /mine.*epsilon.*-1/],
+    ['a momentum that is no number', () => batchNormalization({ name: 'mine', momentum: '0.9' as never }), /mine.*momentum/],
   ])('throws for %s, naming itself', (_, action, message) => {
     expect(() => tf.tidy(() => { action(); })).toThrow(message);
   });
