@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 /** One for each subpath of package.json's exports that is code. What entries share becomes a chunk. */
-const ENTRIES = ['src/index.ts'];
+const ENTRIES = ['src/index.ts', 'src/tfjs.ts'];
 
 const settings = {
   entryPoints: ENTRIES,
   bundle: true,
   splitting: true,
-  external: ['*.wasm'],
+  external: ['*.wasm', '@tensorflow/*'],
   format: 'esm',
   target: 'es2022',
   minifyWhitespace: true,

@@ -12,9 +12,10 @@ try {
   const [{ filename, files }] = Array.isArray(report) ? report : Object.values(report);
   const names = files.map(({ path }) => path);
   const expected = [
-    'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/workerd/index.js', 'dist/kernels.wasm',
+    'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/tfjs.js', 'dist/tfjs.d.ts',
+    'dist/workerd/index.js', 'dist/kernels.wasm',
   ];
-  const allowed = /^(dist\/[\w.]+\.d\.ts(\.map)?|dist\/(workerd\/)?[\w-]+\.js|src\/[\w.-]+\.ts)$/;
+  const allowed = /^(dist\/[\w.-]+\.d\.ts(\.map)?|dist\/(workerd\/)?[\w-]+\.js|src\/[\w.-]+\.ts)$/;
   const surplus = names.filter((name) => !expected.includes(name) && !allowed.test(name));
   // Where an editor goes to the definition of something, it finds the source.
   const sources = names.filter((name) => name.endsWith('.d.ts.map')).flatMap((name) => {
@@ -34,6 +35,12 @@ try {
   writeFileSync(join(folder, 'example.mjs'), example);
   const printed = run(process.execPath, ['example.mjs'], folder).trim();
   if (!printed) throw new Error('the first example of the README printed nothing from the installed package');
+  // tfjs is optional: nothing of it is imported at run time, and its subpath loads without it.
+  for (const name of names.filter((name) => name.endsWith('.js'))) {
+    if (/(from|import\(?|require\() *["']@tensorflow/.test(readFileSync(name, 'utf8'))) throw new Error(`${name} imports tfjs`);
+  }
+  const loaded = run(process.execPath, ['--input-type=module', '-e', "console.log(Object.keys(await import('batchnorm-wasm/tfjs')).join())"], folder).trim();
+  if (loaded !== 'registerBatchNorm') throw new Error(`batchnorm-wasm/tfjs expected to export registerBatchNorm, got ${loaded}`);
   console.log(`package: ${names.length} files, ${(files.reduce((total, { size }) => total + size, 0) / 1024).toFixed(0)} kB; example in an empty project: ${printed.split('\n').length} lines`);
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -15,10 +15,7 @@ export const PAGE = 65536;
 /** Every address is a multiple of this: one cache line, four vectors. */
 export const ALIGNMENT = 64;
 
-/**
- * The start of every memory is no part of the allocator's: scratch of calls on few channels, which take no longer than
- * an allocation would.
- */
+/** The start of every memory is no part of the allocator's, but small scratch. */
 export const SMALL = ALIGNMENT;
 export const SMALL_BYTES = 24 * 1024;
 
@@ -49,14 +46,26 @@ export class HeapMemory implements Memory {
   }
 }
 
+/** Who hands out a memory: the allocator below, or that of another engine whose memory it is. */
+export interface Heap {
+  readonly memory: Memory;
+  /** Address of SMALL_BYTES bytes for scratch of calls on few channels, which take no longer than an allocation would. */
+  readonly small: number;
+  readonly bytesInUse: number;
+  /** An address aligned to 64, with arbitrary content. @throws {RangeError} out of memory. */
+  allocate(bytes: number): number;
+  free(start: number): void;
+}
+
 interface Block {
   start: number;
   bytes: number;
 }
 
 /** First-fit allocator with a sorted free list over a memory that it alone hands out. Address 0 is never given. */
-export class Allocator {
+export class Allocator implements Heap {
   readonly memory: Memory;
+  readonly small = SMALL;
   readonly maximumBytes: number;
   readonly #free: Block[];
   readonly #used = new Map<number, number>();

@@ -11,12 +11,13 @@ let compiled: WebAssembly.Module | undefined;
  * @throws {Error} where WebAssembly, its SIMD or compiling at run time is missing.
  */
 export function packaged(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(bytesOf(TEXT));
+  compiled ??= new WebAssembly.Module(packagedBytes());
   return compiled;
 }
 
-function bytesOf(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(text.length);
+/** Its bytes. */
+export function packagedBytes(): Uint8Array<ArrayBuffer> {
+  const text = TEXT, bytes = new Uint8Array(text.length);
   let length = 0, page = 0;
   for (let i = 0; i < text.length; i++) {
     const digit = text.charCodeAt(i) - 32;

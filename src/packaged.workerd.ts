@@ -4,3 +4,8 @@ import module from '../kernels.wasm';
 export function packaged(): WebAssembly.Module {
   return module;
 }
+
+/** @throws {TypeError} always: that host has no shared memory for which they would be needed. */
+export function packagedBytes(): Uint8Array<ArrayBuffer> {
+  throw new TypeError('packagedBytes() expected a host that compiles modules at run time, got workerd');
+}

@@ -1,5 +1,5 @@
 import type { DType, Floats, Kernels, Pointer } from './kernels.js';
-import { Allocator, HeapMemory, MAXIMUM_BYTES, type Memory, PAGE, SMALL, SMALL_BYTES } from './memory.js';
+import { Allocator, type Heap, HeapMemory, MAXIMUM_BYTES, type Memory, PAGE, SMALL_BYTES } from './memory.js';
 import { checkRuntimeOptions } from './options.js';
 import { reference } from './reference.js';
 import { checkTensor, elements } from './shape.js';
@@ -88,10 +88,10 @@ export function sharedRuntime(): Engine {
 export class Engine implements Runtime {
   readonly kind: 'wasm-simd' | 'javascript';
   readonly kernels: Record<DType, Kernels>;
-  readonly #allocator: Allocator;
+  readonly #allocator: Heap;
   #disposed = false;
 
-  constructor(kind: Engine['kind'], allocator: Allocator, kernels: Record<DType, Kernels>) {
+  constructor(kind: Engine['kind'], allocator: Heap, kernels: Record<DType, Kernels>) {
     this.kind = kind;
     this.kernels = kernels;
     this.#allocator = allocator;
@@ -129,11 +129,11 @@ export class Engine implements Runtime {
 
   /** Memory for one call, with arbitrary content: what is small comes from a place that is always there. */
   takeScratch(bytes: number): Pointer {
-    return bytes <= SMALL_BYTES ? SMALL : this.allocate(bytes);
+    return bytes <= SMALL_BYTES ? this.#allocator.small : this.allocate(bytes);
   }
 
   freeScratch(pointer: Pointer): void {
-    if (pointer !== SMALL) this.free(pointer);
+    if (pointer !== this.#allocator.small) this.free(pointer);
   }
 
   /** A view of T at a pointer, good until memory grows. */
