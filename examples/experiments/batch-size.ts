@@ -1,6 +1,6 @@
 /** What the batch size does. */
 import { type Conclusion, distinct, percent } from './experiment.js';
-import { medianAccuracy, pick, type SweepRow, sweep } from './sweep.js';
+import { LABELS, medianAccuracy, pick, type SweepRow, sweep } from './sweep.js';
 
 const SIZES = [2, 4, 8, 16, 32, 64, 128, 256];
 const RATES = { sigmoid: 1, relu: 0.1 };
@@ -16,7 +16,7 @@ export const batchSize = sweep({
   axis: { name: 'images in a batch', log: true },
   cases: (quick) => (['sigmoid', 'relu'] as const).flatMap((activation) =>
     (quick ? [2, 60] : SIZES).map((at) => ({
-      net: activation, at,
+      net: LABELS[activation], at,
       conditions: { activation, layers: 3, learningRate: RATES[activation], stddev: 0.1, batchSize: at, steps: quick ? 6 : 400 },
     }))),
   conclude,

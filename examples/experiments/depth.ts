@@ -14,7 +14,7 @@ export const depth = sweep({
   method: `Sigmoid networks of 3 to 10 hidden layers of 100 units, weights Gaussian of standard deviation 0.1, which is ` +
     `1 / sqrt(100), 600 steps of plain SGD on ${PAPER_BATCH} images at two learning rates. A depth trains where every seed gets ` +
     `to ${100 * TRAINED} % test accuracy.`,
-  axis: { name: 'hidden layers' },
+  axis: { name: 'hidden layers', min: 2, max: 11 },
   cases: (quick) => RATES.flatMap((rate) =>
     (quick ? [3, 4] : DEPTHS).map((at) => ({
       net: `learning rate ${rate}`, at,

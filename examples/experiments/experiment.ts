@@ -55,12 +55,16 @@ export interface Definition<S extends object, R extends Row> {
   panels(rows: readonly R[]): readonly Panel[];
 }
 
-export interface Report {
-  readonly settings: object;
-  readonly rows: readonly Row[];
+/** What rows say. */
+export interface Summary {
   readonly conclusion: Conclusion;
   readonly table: Table;
   readonly panels: readonly Panel[];
+}
+
+export interface Report extends Summary {
+  readonly settings: object;
+  readonly rows: readonly Row[];
 }
 
 export interface Progress {
@@ -71,19 +75,23 @@ export interface Progress {
 /** An experiment whatever its settings and rows are made of. */
 export interface Experiment extends Pick<Definition<object, Row>, 'name' | 'title' | 'claim' | 'method'> {
   report(quick: boolean, seeds: readonly number[], progress: Progress): Report;
+  /** @param rows - of this experiment */
+  summary(rows: readonly Row[]): Summary;
 }
 
 export function experiment<S extends object, R extends Row>(definition: Definition<S, R>): Experiment {
   const { name, title, claim, method } = definition;
+  const summary = (all: readonly Row[]): Summary => {
+    const rows = all as readonly R[];
+    return { conclusion: definition.conclude(rows), table: definition.table(rows), panels: definition.panels(rows) };
+  };
   return {
-    name, title, claim, method,
+    name, title, claim, method, summary,
     report(quick, seeds, progress) {
       const settings = definition.settings(quick);
       progress.start(seeds.length * definition.ticks(settings));
       const rows = seeds.flatMap((seed) => definition.run(settings, seed, () => progress.tick()));
-      return {
-        settings, rows, conclusion: definition.conclude(rows), table: definition.table(rows), panels: definition.panels(rows),
-      };
+      return { settings, rows, ...summary(rows) };
     },
   };
 }

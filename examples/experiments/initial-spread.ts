@@ -1,6 +1,6 @@
 /** The spread of the initial weights that still trains. */
 import { type Conclusion, distinct } from './experiment.js';
-import { type SweepRow, sweep, TRAINED, trainedAt } from './sweep.js';
+import { LABELS, type SweepRow, sweep, TRAINED, trainedAt } from './sweep.js';
 import { PAPER_BATCH } from './training.js';
 
 const SPREADS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
@@ -16,7 +16,7 @@ export const initialSpread = sweep({
   axis: { name: 'standard deviation of the initial weights', log: true },
   cases: (quick) => (['sigmoid', 'relu'] as const).flatMap((activation) =>
     (quick ? [0.1, 100] : SPREADS).map((at) => ({
-      net: activation, at,
+      net: LABELS[activation], at,
       conditions: {
         activation, layers: 3, learningRate: RATES[activation], stddev: at, batchSize: PAPER_BATCH, steps: quick ? 6 : 400,
       },

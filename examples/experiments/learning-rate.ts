@@ -1,7 +1,6 @@
 /** The largest learning rate that still trains. */
-import type { Conclusion } from './experiment.js';
-import { distinct } from './experiment.js';
-import { type SweepRow, sweep, TRAINED, trainedAt } from './sweep.js';
+import { type Conclusion, distinct } from './experiment.js';
+import { LABELS, type SweepRow, sweep, TRAINED, trainedAt } from './sweep.js';
 import { PAPER_BATCH } from './training.js';
 
 const RATES = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
@@ -16,7 +15,7 @@ export const learningRate = sweep({
   axis: { name: 'learning rate', log: true },
   cases: (quick) => (['sigmoid', 'relu'] as const).flatMap((activation) =>
     (quick ? [0.1, 1000] : RATES).map((at) => ({
-      net: activation, at,
+      net: LABELS[activation], at,
       conditions: { activation, layers: 3, learningRate: at, stddev: 0.1, batchSize: PAPER_BATCH, steps: quick ? 6 : 400 },
     }))),
   conclude,
@@ -28,7 +27,7 @@ export function conclude(rows: readonly SweepRow[]): Conclusion {
   }));
   const largest = Math.max(...rows.map(({ at }) => at));
   const text = nets.map(({ net, without, withNorm }) => {
-    const more = withNorm === largest ? ', the largest tried' : '';
+    const more = withNorm === largest ? ' (the largest tried)' : '';
     const ratio = without > 0 && withNorm > 0 ? ` (${Number((withNorm / without).toPrecision(2))} times)` : '';
     return `${net}: up to ${without || 'none'} without batch norm, up to ${withNorm || 'none'}${more} with it${ratio}`;
   });

@@ -25,7 +25,7 @@ interface Settings {
 }
 
 /** Powers of two and others, from 1e-4 to 1e4. */
-const SCALES = [1e-4, 2 ** -10, 1e-3, 0.01, 0.03, 2 ** -4, 0.1, 0.3, 0.5, 2, 3, 10, 16, 100, 1024, 1e4];
+const SCALES = [1e-4, 1e-3, 2 ** -7, 0.03, 2 ** -4, 0.1, 0.3, 0.5, 2, 3, 8, 30, 128, 300, 1024, 1e4];
 /** Float64 rounding of sums of 784 products. */
 const ROUNDING = 1e-10;
 

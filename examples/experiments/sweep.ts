@@ -18,6 +18,8 @@ export interface Case {
   readonly conditions: Conditions;
 }
 
+export const LABELS = { sigmoid: 'sigmoid', relu: 'ReLU' } as const;
+
 /** From this test accuracy on, a run counts as trained. */
 export const TRAINED = 0.8;
 
