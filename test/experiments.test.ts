@@ -146,7 +146,7 @@ describe('the statement', () => {
   it('on depth is shown where batch norm trains deeper networks at the better rate, and not otherwise', () => {
     const deeper = [...sweepRows('learning rate 1', { 3: [0.9, 0.9], 10: [0.1, 0.1] }), ...sweepRows('learning rate 2', { 3: [0.1, 0.9], 10: [0.1, 0.9] })];
     expect(depth.conclude(deeper).shows).toBe(true);
-    expect(depth.conclude(deeper).text).toContain('Without batch norm up to 3 hidden layers train, with it up to 10 hidden layers');
+    expect(depth.conclude(deeper).text).toContain('Without batch norm networks of up to 3 hidden layers train, with it networks of up to 10 hidden layers');
     expect(depth.conclude(deeper.map((row) => (row.at === 10 ? { ...row, accuracy: 0.5 } : row))).shows).toBe(false);
   });
 

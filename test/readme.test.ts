@@ -30,7 +30,7 @@ describe.each(DOCUMENTS)('%s', (file) => {
     const printed = execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: root, encoding: 'utf8' });
     const promised = [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map((match) => match[1]!);
     expect(linesOf(printed)).toEqual(promised);
-  });
+  }, 60_000);
 
   if (python.length > 0) {
     it.skipIf(!HAS_TORCH).each(python)('the Python example «%s» runs as it stands and prints what it says', (_, code) => {

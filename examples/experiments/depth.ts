@@ -30,11 +30,13 @@ export function conclude(rows: readonly SweepRow[]): Conclusion {
   const nets = distinct(rows.map(({ net }) => net));
   const deepest = (batchNorm: boolean) => Math.max(0, ...nets.map((net) => trainedAt(rows, net, batchNorm).at(-1) ?? 0));
   const without = deepest(false), withNorm = deepest(true);
-  const words = (layers: number) => (layers === 0 ? 'no depth' : `up to ${layers} hidden layers`);
-  const each = nets.map((net) => `${net}: ${[false, true].map((batchNorm) =>
-    `${trainedAt(rows, net, batchNorm).join(', ') || 'none'} ${batchNorm ? 'with' : 'without'}`).join(', ')}`);
+  const words = (layers: number) => (layers === 0 ? 'no network' : `networks of up to ${layers} hidden layers`);
+  const each = nets.map((net) => {
+    const [plain, normalised] = [false, true].map((batchNorm) => trainedAt(rows, net, batchNorm).join(', ') || 'none');
+    return `${net}: ${plain} without, ${normalised} with`;
+  });
   return {
     shows: withNorm > without,
-    text: `Without batch norm ${words(without)} train, with it ${words(withNorm)} (${each.join('; ')}).`,
+    text: `Without batch norm ${words(without)} train, with it ${words(withNorm)}. Depths that train at ${each.join('; at ')}.`,
   };
 }

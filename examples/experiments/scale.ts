@@ -100,9 +100,9 @@ export function conclude(rows: readonly ScaleRow[]): Conclusion {
   };
 }
 
-/** 2 ** -10 as 0.000977. */
+/** 2 ** -7 as 0.007813. */
 function shortest(value: number): string {
-  return String(Number(value.toPrecision(3)));
+  return String(Number(value.toPrecision(4)));
 }
 
 function medianOf(rows: readonly ScaleRow[], eps: number, scale: number, field: 'output' | 'du' | 'dW'): number {
@@ -111,7 +111,7 @@ function medianOf(rows: readonly ScaleRow[], eps: number, scale: number, field: 
 
 function table(rows: readonly ScaleRow[]): Table {
   const epsilons = distinct(rows.map(({ eps }) => eps));
-  const cell = (value: number) => (value === 0 ? '0' : value.toExponential(0));
+  const cell = (value: number) => (value === 0 ? '0' : value < 0.05 ? value.toExponential(0) : value.toFixed(2));
   return [
     ['a', ...epsilons.flatMap((eps) => ['y', 'du', 'a dW'].map((of) => `${of}, eps ${eps === 0 ? '0' : eps.toExponential(0)}`))],
     ...distinct(rows.map(({ scale }) => scale)).map((scale) => [
