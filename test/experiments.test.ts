@@ -44,7 +44,7 @@ describe('an experiment of a few steps', () => {
   beforeAll(() => {
     both = perform('1,2');
     second = perform('2');
-  }, 120_000);
+  }, 300_000);
 
   it.each(EXPERIMENTS.map(({ name }) => name))('gives the same rows for the same seed, alone or after another: %s', (name) => {
     const { rows } = numbersOf(both, name), of = (seed: number) => rows.filter((row) => row.seed === seed);

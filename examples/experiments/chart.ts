@@ -38,8 +38,13 @@ export function chart(title: string, panels: readonly Panel[]): string {
   });
   const svg = canvas.renderToSVGString();
   canvas.dispose();
-  // Names in the file count the charts drawn before; they shall not depend on those.
-  return svg.replaceAll(/\bzr\d+-/g, 'zr-').replace(/^<svg ([^>]*)>/, `<svg role="img" $1><title>${title}</title>`);
+  return named(svg).replace(/^<svg ([^>]*)>/, `<svg role="img" $1><title>${title}</title>`);
+}
+
+/** Names in the file go on counting from one chart to the next: numbered again, they do not depend on those before. */
+function named(svg: string): string {
+  const names = distinct(svg.match(/\bzr\d+-\w+(?:-\d+)?/g) ?? []);
+  return svg.replaceAll(/\bzr\d+-\w+(?:-\d+)?/g, (name) => `n${names.indexOf(name)}`);
 }
 
 function axis({ name, log = false, min, max }: Axis) {

@@ -90,7 +90,12 @@ function copyStatistics(from: BatchNorm, to: BatchNorm): void {
 
 /** Alg. 2: what enters each batch norm while the network normalises by batch, with the parameters as they are. */
 function recalibrateNetwork(network: Network, statistics: readonly Batch[], estimator: 'paper' | 'population'): void {
-  const products = statistics.map(({ x }) => tf.tidy(() => network.forward(x).products.map((tensor) => tensor.dataSync<'float32'>())));
+  const products = statistics.map(({ x }) => {
+    const tensors = tf.tidy(() => network.forward(x).products);
+    const values = tensors.map((tensor) => tensor.dataSync<'float32'>());
+    tf.dispose(tensors);
+    return values;
+  });
   network.norms.forEach((bn, layer) => {
     recalibrate(bn, products.map((of) => ({ x: of[layer]!, shape: [of[layer]!.length / UNITS, UNITS] })), { estimator });
   });

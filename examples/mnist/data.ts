@@ -73,6 +73,9 @@ export function take(source: Iterator<Batch>, count: number): Batch[] {
 
 /** The numbers from 0 to length - 1, in the order of as many random ones. */
 function permutation(length: number, seed: string): Uint32Array {
-  const keys = tf.tidy(() => tf.randomUniform([length], 0, 1, 'float32', seed).dataSync());
+  // Without tidy, which looks into every value that it returns.
+  const random = tf.randomUniform([length], 0, 1, 'float32', seed);
+  const keys = random.dataSync();
+  random.dispose();
   return Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
 }

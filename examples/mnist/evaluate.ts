@@ -32,7 +32,9 @@ export function evaluate(network: Network, step: number, test: Batch, statistics
 
 /** Fraction of the images whose largest logit is that of their digit. */
 export function accuracyOf(logits: tf.Tensor2D, labels: Uint8Array): number {
-  const predicted = tf.tidy(() => tf.argMax(logits, 1).dataSync());
+  const largest = tf.argMax(logits, 1);
+  const predicted = largest.dataSync();
+  largest.dispose();
   return labels.reduce((count, label, i) => (predicted[i] === label ? count + 1 : count), 0) / labels.length;
 }
 
