@@ -1,9 +1,13 @@
 /**
- * The accuracy table of the README: training on float32 data of mean / std from 0 to 1e6, 1e5 values in each of 4
- * channels, against f64 with compensated sums. PyTorch takes part where python3 has it.
+ * The accuracy table of docs/numerics.md: training on float32 data of mean / std from 0 to 1e6, 1e5 values in each of 4
+ * channels, against f64. PyTorch takes part where python3 has it, TensorFlow.js as it is installed.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, sep } from 'node:path';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@tensorflow/tfjs-core';
 import { BatchNorm, createRuntime, type Layout } from 'batchnorm-wasm';
 
 const N = 100, C = 4, POSITIONS = 1000;
@@ -76,13 +80,38 @@ sys.stdout.buffer.write(y.contiguous().numpy().tobytes() + (bn.running_var * (m 
   return errorsOf(x, values.subarray(0, x.length), values.subarray(x.length), layout);
 }
 
-console.log('| mean / std | layout | variance | y | PyTorch variance | PyTorch y |\n|---|---|---|---|---|---|');
+/**
+ * Moments and batchNorm of tfjs, which is what its layer computes in training. Its batchNorm takes channels last; for
+ * channels first a user composes the same from broadcasting operations.
+ */
+async function tensorflow(x: Float32Array, layout: Layout, backend: 'wasm' | 'cpu'): Promise<Errors> {
+  await tf.setBackend(backend);
+  const first = layout === 'channels-first';
+  const [y, variance] = tf.tidy(() => {
+    const tensor = tf.tensor(x, first ? [N, C, POSITIONS] : [N, POSITIONS, C]);
+    const batch = tf.moments(tensor, first ? [0, 2] : [0, 1], first);
+    const y = first
+      ? tf.mul(tf.sub(tensor, batch.mean), tf.rsqrt(tf.add(batch.variance, 1e-5)))
+      : tf.batchNorm(tensor as tf.Tensor3D, batch.mean as tf.Tensor1D, batch.variance as tf.Tensor1D, undefined, undefined, 1e-5);
+    return [y.dataSync(), batch.variance.dataSync()];
+  });
+  return errorsOf(x, y, variance, layout);
+}
+
+const require = createRequire(import.meta.url);
+require('@tensorflow/tfjs-backend-cpu');
+setWasmPaths(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + sep);
+
+const sides = ['', 'PyTorch', 'tfjs wasm', 'tfjs cpu'].flatMap((side) => ['variance', 'y'].map((of) => `${side} ${of}`.trim()));
+console.log(`| mean / std | layout | ${sides.join(' | ')} |\n|---|---|${sides.map(() => '---|').join('')}`);
 const digits = (value: number | undefined) => (value === undefined ? 'not installed' : value.toExponential(1));
 for (const mean of MEANS) {
   const x = normal(mean);
   for (const layout of LAYOUTS) {
-    const mine = ours(x, layout), theirs = torch(x, layout);
-    const cells = [mean.toExponential(0), layout, ...[mine.variance, mine.y, theirs?.variance, theirs?.y].map(digits)];
-    console.log(`| ${cells.join(' | ')} |`);
+    const results = [
+      ours(x, layout), torch(x, layout), await tensorflow(x, layout, 'wasm'), await tensorflow(x, layout, 'cpu'),
+    ];
+    const cells = results.flatMap((errors) => [errors?.variance, errors?.y].map(digits));
+    console.log(`| ${[mean.toExponential(0), layout, ...cells].join(' | ')} |`);
   }
 }

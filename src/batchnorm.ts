@@ -29,10 +29,15 @@ export function checkModule(name: string, bn: unknown): asserts bn is BatchNorm 
  * Ioffe & Szegedy 2015, arXiv 1502.03167, Alg. 1 and 2.
  */
 export class BatchNorm {
+  /** C. */
   readonly channels: number;
+  /** Added to the variance inside the square root. */
   readonly eps: number;
+  /** Weight of the new batch in the running statistics; null: cumulative average. */
   readonly momentum: number | null;
+  /** Where the channel axis of a shape is. */
   readonly layout: Layout;
+  /** Element type of x, y and the parameters. */
   readonly dtype: DType;
 
   /** [C], starts at 1; null without weight. Live: an optimiser writes into it in place. */
@@ -89,12 +94,14 @@ export class BatchNorm {
     return this.#training;
   }
 
+  /** Normalises with batch statistics from here on, and tracks them; `train(false)` is `eval()`. @throws {TypeError} no boolean. */
   train(mode = true): this {
     checkBoolean('mode', mode);
     this.#training = mode;
     return this;
   }
 
+  /** Normalises with running statistics from here on; with those of the batch where none are tracked. */
   eval(): this {
     return this.train(false);
   }
@@ -111,6 +118,7 @@ export class BatchNorm {
     return this;
   }
 
+  /** Takes back `freeze`: the mode is again what `train` or `eval` said last. */
   unfreeze(): this {
     this.#frozen = false;
     return this;

@@ -1,3 +1,8 @@
+/**
+ * Batch normalization that trains, in Node and browsers.
+ *
+ * @module batchnorm-wasm
+ */
 export { BatchNorm } from './batchnorm.js';
 export type { BackwardOptions, Batch, ForwardOptions, Gradients, Snapshot } from './calls.js';
 export type { Layers } from './checkpoint.js';

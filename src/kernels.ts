@@ -52,6 +52,7 @@ export interface Kernels {
 
 /** Element types: arithmetic on tensors is done in these; per-channel numbers are f64 throughout. */
 export type DType = 'float32' | 'float64';
+/** Values of x, y and the parameters: by `dtype`. */
 export type Floats = Float32Array | Float64Array;
 
 /** Most columns that rows of few channels are widened to (assembly/wide.ts). */

@@ -84,7 +84,7 @@ export function gradients(
   const { geometry, eps, mask, mode } = call;
   const { channels } = geometry, vector = (values: Tensor) => tf.reshape(values, [channels]);
   const x = cube(tf, inputs.x, geometry), g = cube(tf, dy, geometry);
-  const weights = weightsOf(tf, mask && mask.bytes, geometry);
+  const weights = weightsOf(tf, mask?.bytes ?? null, geometry);
   const { deviation, mean, variance, count } = mode === 'batch'
     ? centre(tf, x, weights, geometry)
     : given(tf, x, inputs.mean!, inputs.variance!);

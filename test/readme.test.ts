@@ -1,24 +1,64 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 
 const root = new URL('..', import.meta.url);
-const readme = readFileSync(new URL('README.md', root), 'utf8');
-const blocks = [...readme.matchAll(/^```js\n([\s\S]*?)^```/gm)].map((match) => match[1]!);
+const read = (file: string) => readFileSync(new URL(file, root), 'utf8');
+const DOCUMENTS = ['README.md', ...readdirSync(new URL('docs', root)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
+const HAS_TORCH = ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', 'import torch']).status === 0);
 
-it('the README has examples', () => {
-  expect(blocks.length).toBeGreaterThan(0);
+/** Code blocks of a document in a language, each with its first line as its name. */
+function blocksOf(text: string, language: string): [name: string, code: string][] {
+  const blocks = [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)].filter(([, of]) => of === language);
+  return blocks.map(([, , code]) => [code!.split('\n').find((line) => !/^import |^$/.test(line))!, code!]);
+}
+
+function linesOf(printed: string): string[] {
+  return printed.trim().split('\n').filter(Boolean);
+}
+
+describe.each(DOCUMENTS)('%s', (file) => {
+  const text = read(file);
+  const examples = blocksOf(text, 'js'), python = blocksOf(text, 'python'), commands = blocksOf(text, 'sh');
+
+  it('has examples, and no code that is not run here', () => {
+    expect(examples.length).toBeGreaterThan(0);
+    expect([...text.matchAll(/^```/gm)]).toHaveLength(2 * (examples.length + python.length + commands.length));
+  });
+
+  it.each(examples)('the example «%s» runs as it stands and prints what it says', (_, code) => {
+    const printed = execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: root, encoding: 'utf8' });
+    const promised = [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map((match) => match[1]!);
+    expect(linesOf(printed)).toEqual(promised);
+  }, 60_000);
+
+  if (python.length > 0) {
+    it.skipIf(!HAS_TORCH).each(python)('the Python example «%s» runs as it stands and prints what it says', (_, code) => {
+      const printed = execFileSync(HAS_TORCH!, ['-c', code], { encoding: 'utf8' });
+      expect(linesOf(printed)).toEqual([...code.matchAll(/^# (.*)$/gm)].map((match) => match[1]!));
+    }, 60_000);
+  }
+
+  it('names scripts of the package and files that are there', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    for (const [, command] of text.matchAll(/npm run ([\w:]+)/g)) expect(scripts).toHaveProperty([command!]);
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
+    for (const [, path, anchor] of links) {
+      const target = path === '' ? text : readFileSync(new URL(path!, new URL(file, root)), 'utf8');
+      if (anchor) expect(headingsOf(target)).toContain(anchor);
+    }
+  });
 });
 
-it.each(blocks.map((code) => [code.split('\n')[0]!, code]))('the README example «%s» runs as it stands and prints what it says', (_, code) => {
-  const printed = execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: root, encoding: 'utf8' });
-  const promised = [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map((match) => match[1]!);
-  expect(printed.trim().split('\n').filter(Boolean)).toEqual(promised);
-});
+/** Anchors of a document's headings, as GitHub makes them. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-'));
+}
 
 it('the set-up commands of the README are scripts of the package', () => {
-  const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as { scripts: Record<string, string> };
-  const commands = [...readme.matchAll(/npm (?:run )?(start|test|bench|check|demo)\b/g)].map((match) => match[1]!);
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  const commands = [...read('README.md').matchAll(/npm (start|test)\b/g)].map((match) => match[1]!);
   expect(commands).toContain('start');
   expect(commands).toContain('test');
   for (const command of commands) expect(scripts).toHaveProperty(command);

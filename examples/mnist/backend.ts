@@ -1,13 +1,14 @@
 /** Sets up tfjs: its WebAssembly backend, and its gradients. */
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { setThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 
-/** To be awaited before any tensor is made. */
-export async function startBackend(): Promise<void> {
+/** To be awaited before any tensor is made. @param threads - default: what tfjs takes */
+export async function startBackend(threads?: number): Promise<void> {
   const require = createRequire(import.meta.url);
   setWasmPaths(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + sep);
+  if (threads !== undefined) setThreadsCount(threads);
   await tf.setBackend('wasm');
 
   // tfjs-core alone knows no gradient. By require, since its files are ES modules without file extensions.

@@ -1,6 +1,6 @@
-/** Batch norm as a differentiable operation of tfjs. */
+/** Batch norm as differentiable operations of tfjs. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { BatchNorm } from 'batchnorm-wasm';
+import { type BatchNorm, moments } from 'batchnorm-wasm';
 
 /** x [N, C] normalised by `bn`, times gamma [C], plus beta [C]; differentiable by all three. */
 export function batchNorm(bn: BatchNorm, x: tf.Tensor2D, gamma: tf.Tensor, beta: tf.Tensor): tf.Tensor2D {
@@ -17,4 +17,19 @@ export function batchNorm(bn: BatchNorm, x: tf.Tensor2D, gamma: tf.Tensor, beta:
     return { value: tf.tensor2d(y, x.shape), gradFunc };
   });
   return op(x, gamma, beta) as tf.Tensor2D;
+}
+
+/**
+ * The same in training, but its gradient takes mean and variance of the batch for constants, as if they were computed
+ * outside of the step (section 2): the backward of eval mode, with the batch's statistics for the running ones.
+ */
+export function detachedBatchNorm(bn: BatchNorm, x: tf.Tensor2D, gamma: tf.Tensor, beta: tf.Tensor): tf.Tensor2D {
+  if (!bn.training) return batchNorm(bn, x, gamma, beta);
+  const { mean, m2, count } = moments(x.dataSync<'float32'>(), x.shape);
+  bn.runningMean!.set(mean);
+  bn.runningVar!.set(m2.map((sum) => sum / count));
+  bn.eval();
+  const y = batchNorm(bn, x, gamma, beta);
+  bn.train();
+  return y;
 }

@@ -66,8 +66,16 @@ export function* batches(dataset: Dataset, size: number, seed: string): Generato
   }
 }
 
+/** The next batches, to be kept. */
+export function take(source: Iterator<Batch>, count: number): Batch[] {
+  return Array.from({ length: count }, () => source.next().value);
+}
+
 /** The numbers from 0 to length - 1, in the order of as many random ones. */
 function permutation(length: number, seed: string): Uint32Array {
-  const keys = tf.tidy(() => tf.randomUniform([length], 0, 1, 'float32', seed).dataSync());
+  // Without tidy, which looks into every value that it returns.
+  const random = tf.randomUniform([length], 0, 1, 'float32', seed);
+  const keys = random.dataSync();
+  random.dispose();
   return Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);
 }

@@ -21,21 +21,28 @@ export function evaluate(network: Network, step: number, test: Batch, statistics
   estimatePopulation(network, statistics);
   for (const bn of network.norms) bn.eval();
   const measurement = tf.tidy(() => {
-    const { sigmoidInput, logits } = network.forward(test.x);
-    const predicted = tf.argMax(logits, 1).dataSync();
-    const right = test.labels.reduce((count, label, i) => (predicted[i] === label ? count + 1 : count), 0);
-    const inputs = tf.gather(sigmoidInput, [UNIT], 1).dataSync<'float32'>().sort();
-    return { step, accuracy: right / test.labels.length, percentiles: PERCENTILES.map((p) => percentile(inputs, p)) };
+    const { inputs, logits } = network.forward(test.x);
+    const ofUnit = tf.gather(inputs.at(-1)!, [UNIT], 1).dataSync<'float32'>().sort();
+    const percentiles = PERCENTILES.map((p) => percentile(ofUnit, p));
+    return { step, accuracy: accuracyOf(logits, test.labels), percentiles };
   });
   for (const bn of network.norms) bn.train();
   return measurement;
+}
+
+/** Fraction of the images whose largest logit is that of their digit. */
+export function accuracyOf(logits: tf.Tensor2D, labels: Uint8Array): number {
+  const largest = tf.argMax(logits, 1);
+  const predicted = largest.dataSync();
+  largest.dispose();
+  return labels.reduce((count, label, i) => (predicted[i] === label ? count + 1 : count), 0) / labels.length;
 }
 
 /**
  * Alg. 2, lines 8 to 10: with the parameters frozen, the mean of the batch means and of the unbiased batch variances
  * becomes the running statistics. What training steps left there does not count.
  */
-function estimatePopulation(network: Network, statistics: readonly Batch[]): void {
+export function estimatePopulation(network: Network, statistics: readonly Batch[]): void {
   if (network.norms.length === 0) return;
   for (const bn of network.norms) bn.resetRunningStats();
   for (const { x } of statistics) {

@@ -1,5 +1,5 @@
 /** Trains the network with and without batch norm, step by step on the same batches, from the same weights. */
-import { type Batch, batches, readDataset, wholeBatch } from './data.js';
+import { type Batch, batches, readDataset, take, wholeBatch } from './data.js';
 import { evaluate, type Measurement } from './evaluate.js';
 import { initialWeights, Network } from './network.js';
 import type { Progress } from './progress.js';
@@ -32,8 +32,8 @@ export function runExperiment({ steps, lr, seed }: Settings, progress: Progress)
   const test = wholeBatch(readDataset('t10k'));
   const statistics = take(batches(train, BATCH_SIZE, `${seed} statistics`), STATISTICS_BATCHES);
   const weights = initialWeights(STDDEV, seed);
-  const without = { network: new Network(weights, false, lr), run: newRun('without batch norm') };
-  const withNorm = { network: new Network(weights, true, lr), run: newRun('with batch norm') };
+  const without = { network: new Network(weights, { norm: 'none', learningRate: lr }), run: newRun('without batch norm') };
+  const withNorm = { network: new Network(weights, { norm: 'batch', learningRate: lr }), run: newRun('with batch norm') };
   const both = [without, withNorm];
   const runs = [without.run, withNorm.run] as const;
   const evaluateBoth = (step: number) => {
@@ -66,8 +66,4 @@ function trainStep(network: Network, run: Run, batch: Batch, step: number): void
 
 function newRun(name: string): Run {
   return { name, measurements: [], loss: Number.NaN, trainingTime: 0 };
-}
-
-function take(source: Iterator<Batch>, count: number): Batch[] {
-  return Array.from({ length: count }, () => source.next().value);
 }

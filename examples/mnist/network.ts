@@ -1,10 +1,32 @@
-/** The network of section 4.1: 784 - 100 - 100 - 100 - 10, sigmoid units, with or without batch norm before them. */
+/** A fully connected network with or without batch norm before its nonlinearities; by default that of section 4.1. */
 import * as tf from '@tensorflow/tfjs-core';
 import { BatchNorm } from 'batchnorm-wasm';
-import { batchNorm } from './batchnorm-op.js';
+import { batchNorm, detachedBatchNorm } from './batchnorm-op.js';
 import { type Batch, CLASSES, PIXELS } from './data.js';
 
-const SIZES = [PIXELS, 100, 100, 100, CLASSES];
+const HIDDEN = [100, 100, 100];
+
+export type Activation = 'sigmoid' | 'relu';
+
+/** 'detached': batch norm whose gradient takes mean and variance for constants, which section 2 warns of. */
+export type Normalisation = 'none' | 'batch' | 'detached';
+
+export interface NetworkOptions {
+  readonly norm: Normalisation;
+  readonly learningRate: number;
+  /** Default 'sigmoid'. */
+  readonly activation?: Activation;
+}
+
+/** What a network makes of images [N, 784]. */
+export interface Activations {
+  /** Of each hidden layer W u [N, units], which is what batch norm takes. */
+  readonly products: tf.Tensor2D[];
+  /** Of each hidden layer what enters the nonlinearity, [N, units]. */
+  readonly inputs: tf.Tensor2D[];
+  /** [N, 10] */
+  readonly logits: tf.Tensor2D;
+}
 
 type Matrix = tf.Variable<tf.Rank.R2>;
 
@@ -17,50 +39,57 @@ interface HiddenLayer {
   readonly norm: { readonly gamma: tf.Variable; readonly bn: BatchNorm } | null;
 }
 
-/** Gaussian weights [inputs, units] of the four layers. */
-export function initialWeights(stddev: number, seed: number): tf.Tensor2D[] {
-  return SIZES.slice(1).map((units, layer) => {
+/** Gaussian weights [inputs, units] of the hidden layers and of the output layer. */
+export function initialWeights(stddev: number, seed: number, hidden: readonly number[] = HIDDEN): tf.Tensor2D[] {
+  const sizes = [PIXELS, ...hidden, CLASSES];
+  return sizes.slice(1).map((units, layer) => {
     // Never 0, which is no seed to tfjs.
-    const layerSeed = 4 * seed + layer + 1;
-    return tf.randomNormal<tf.Rank.R2>([SIZES[layer]!, units], 0, stddev, 'float32', layerSeed);
+    const layerSeed = (sizes.length - 1) * seed + layer + 1;
+    return tf.randomNormal<tf.Rank.R2>([sizes[layer]!, units], 0, stddev, 'float32', layerSeed);
   });
 }
 
-/** One of the two networks compared. */
+/** One of the networks compared. */
 export class Network {
   /** The BatchNorm of each hidden layer; none in the network without. */
   readonly norms: readonly BatchNorm[];
   readonly #hidden: readonly HiddenLayer[];
   readonly #output: { readonly weight: Matrix; readonly bias: tf.Variable };
   readonly #optimizer: tf.Optimizer;
+  readonly #activation: Activation;
+  readonly #batchNorm: typeof batchNorm;
 
   /** @param weights - copied: [inputs, units] of the hidden layers, then of the output layer */
-  constructor(weights: readonly tf.Tensor2D[], withBatchNorm: boolean, learningRate: number) {
+  constructor(weights: readonly tf.Tensor2D[], { norm, learningRate, activation = 'sigmoid' }: NetworkOptions) {
     const layers = weights.map((weight) => {
       const units = weight.shape[1];
       return { weight: tf.variable(weight), bias: tf.variable(tf.zeros([units])), units };
     });
     this.#output = layers.pop()!;
     this.#hidden = layers.map(({ weight, bias, units }) => {
-      if (!withBatchNorm) return { weight, bias, norm: null };
+      if (norm === 'none') return { weight, bias, norm: null };
       // The paper's convention averages over all batches since the last reset, as Alg. 2 does.
       const bn = new BatchNorm(units, { convention: 'paper' });
       return { weight, bias, norm: { gamma: tf.variable(tf.ones([units])), bn } };
     });
     this.norms = this.#hidden.flatMap(({ norm }) => norm?.bn ?? []);
     this.#optimizer = tf.train.sgd(learningRate);
+    this.#activation = activation;
+    this.#batchNorm = norm === 'detached' ? detachedBatchNorm : batchNorm;
   }
 
-  /** For images x [N, 784]: what enters the sigmoids of the last hidden layer [N, 100], and the logits [N, 10]. */
-  forward(x: tf.Tensor2D): { sigmoidInput: tf.Tensor2D; logits: tf.Tensor2D } {
-    let sigmoidInput = x;
+  /** @param x - images [N, 784] */
+  forward(x: tf.Tensor2D): Activations {
+    const products: tf.Tensor2D[] = [], inputs: tf.Tensor2D[] = [];
     let h = x;
     for (const { weight, bias, norm } of this.#hidden) {
       const product = tf.matMul<tf.Tensor2D>(h, weight);
-      sigmoidInput = norm ? batchNorm(norm.bn, product, norm.gamma, bias) : tf.add(product, bias);
-      h = tf.sigmoid(sigmoidInput);
+      const input = norm ? this.#batchNorm(norm.bn, product, norm.gamma, bias) : tf.add<tf.Tensor2D>(product, bias);
+      products.push(product);
+      inputs.push(input);
+      h = this.#activation === 'sigmoid' ? tf.sigmoid(input) : tf.relu(input);
     }
-    return { sigmoidInput, logits: tf.add(tf.matMul(h, this.#output.weight), this.#output.bias) };
+    return { products, inputs, logits: tf.add(tf.matMul(h, this.#output.weight), this.#output.bias) };
   }
 
   /** One step of stochastic gradient descent on a batch; returns its mean cross-entropy before the step. */
@@ -70,5 +99,11 @@ export class Network {
       const loss = () => tf.losses.softmaxCrossEntropy(target, this.forward(x).logits) as tf.Scalar;
       return this.#optimizer.minimize(loss, true)!.dataSync()[0]!;
     });
+  }
+
+  /** Frees weights and biases. */
+  dispose(): void {
+    for (const { weight, bias, norm } of this.#hidden) tf.dispose([weight, bias, norm ? norm.gamma : []]);
+    tf.dispose([this.#output.weight, this.#output.bias]);
   }
 }

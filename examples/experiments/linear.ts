@@ -1,0 +1,57 @@
+/** A linear layer x = u W in plain float64, for the experiments that look at rounding errors. */
+import { type Dataset, PIXELS } from '../mnist/data.js';
+
+/** Row-major [rows, columns]. */
+export interface Matrix {
+  readonly rows: number;
+  readonly columns: number;
+  readonly values: Float64Array;
+}
+
+export function matrix(rows: number, columns: number, value: (i: number) => number): Matrix {
+  return { rows, columns, values: Float64Array.from({ length: rows * columns }, (_, i) => value(i)) };
+}
+
+/** Images [count, 784] of a set from `start` on. */
+export function imagesOf({ images }: Dataset, start: number, count: number): Matrix {
+  return matrix(count, PIXELS, (i) => images[start * PIXELS + i]!);
+}
+
+/** a b */
+export function product(a: Matrix, b: Matrix): Matrix {
+  const result = matrix(a.rows, b.columns, () => 0), { values } = result, n = b.columns;
+  for (let i = 0; i < a.rows; i++) {
+    for (let k = 0; k < a.columns; k++) {
+      const factor = a.values[i * a.columns + k]!;
+      if (factor === 0) continue;
+      for (let j = 0; j < n; j++) values[i * n + j]! += factor * b.values[k * n + j]!;
+    }
+  }
+  return result;
+}
+
+export function transpose({ rows, columns, values }: Matrix): Matrix {
+  return matrix(columns, rows, (i) => values[(i % rows) * columns + Math.floor(i / rows)]!);
+}
+
+/** The same normal numbers for the same seed (mulberry32; Box and Muller). */
+export function normal(seed: number): () => number {
+  let state = seed;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+}
+
+/** The largest difference of two arrays, relative to the largest value of the second. */
+export function relativeDistance(actual: Float64Array, expected: Float64Array): number {
+  let difference = 0, size = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference = Math.max(difference, Math.abs(actual[i]! - expected[i]!));
+    size = Math.max(size, Math.abs(expected[i]!));
+  }
+  return difference / size;
+}
