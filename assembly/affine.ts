@@ -1,5 +1,5 @@
 import { General, is, Masked, Plain, Residual } from './tags';
-import { closed, closedRow, lanes, loadTail, storeTail } from './vec';
+import { closed, closedRow, lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
 
@@ -85,8 +85,9 @@ function planes<T, R>(
   }
 }
 
-/** One plane: n consecutive values of one channel. */
-function run<T, R>(
+/** One plane: n consecutive values of one channel. Inlined, since a call for each takes a third longer on 7x7. */
+// @ts-ignore: decorator
+@inline function run<T, R>(
   y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32,
 ): void {
   const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(scale), b = v128.load_splat<T>(offset);
@@ -180,10 +181,10 @@ function rowPairs<T, R>(
     }
     if (rest) {
       const k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
-      const u0 = op<T, R>(loadTail<T>(x0, rest), hasResidual<R>() ? loadTail<T>(z0, rest) : k, k, a, b, floor, m0);
-      const u1 = op<T, R>(loadTail<T>(x1, rest), hasResidual<R>() ? loadTail<T>(z1, rest) : k, k, a, b, floor, m1);
-      storeTail<T>(y0, u0, rest);
-      storeTail<T>(y1, u1, rest);
+      const u0 = op<T, R>(loadEnd<T>(x0, rest), hasResidual<R>() ? loadEnd<T>(z0, rest) : k, k, a, b, floor, m0);
+      const u1 = op<T, R>(loadEnd<T>(x1, rest), hasResidual<R>() ? loadEnd<T>(z1, rest) : k, k, a, b, floor, m1);
+      storeEnd<T>(y0, u0, rest);
+      storeEnd<T>(y1, u1, rest);
     }
     yRow += step; xRow += step; zRow += step;
   }

@@ -1,5 +1,5 @@
 import { is, Masked, Plain, Rectified } from './tags';
-import { closed, closedRow, lanes, loadTail, rectified, storeTail } from './vec';
+import { closed, closedRow, lanes, loadEnd, loadTail, rectified, storeEnd, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
 
@@ -85,7 +85,8 @@ function planes<T, R, M>(
 }
 
 /** One plane: n consecutive values of one channel. */
-function run<T, R, M>(
+// @ts-ignore: decorator
+@inline function run<T, R, M>(
   dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize, n: i32,
 ): void {
   const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(p), b = v128.load_splat<T>(q), c = v128.load_splat<T>(r);
@@ -166,10 +167,10 @@ function rowPairs<T, R, M>(
       x0 += 16; g0 += 16; dx0 += 16; c += 16 * recordSize<R>();
     }
     if (rest) {
-      const u0 = at<T, R, M>(loadTail<T>(g0, rest), loadTail<T>(x0, rest), c, m0);
-      const u1 = at<T, R, M>(loadTail<T>(g0 + apart, rest), loadTail<T>(x0 + apart, rest), c, m1);
-      storeTail<T>(dx0, u0, rest);
-      storeTail<T>(dx0 + apart, u1, rest);
+      const u0 = at<T, R, M>(loadEnd<T>(g0, rest), loadEnd<T>(x0, rest), c, m0);
+      const u1 = at<T, R, M>(loadEnd<T>(g0 + apart, rest), loadEnd<T>(x0 + apart, rest), c, m1);
+      storeEnd<T>(dx0, u0, rest);
+      storeEnd<T>(dx0 + apart, u1, rest);
     }
     dxRow += step; gRow += step; xRow += step;
   }

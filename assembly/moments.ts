@@ -1,5 +1,5 @@
 import { is, Masked, Plain } from './tags';
-import { addRowTo, closed, closedRow, lanes, loadTail, sum } from './vec';
+import { addRowTo, closed, closedRow, lanes, loadEnd, loadTail, sum } from './vec';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
@@ -191,17 +191,14 @@ function sweepPlanes<T, R>(
     let plane = x + <usize>o * step;
     for (let c = 0; c < channels; ++c) {
       const record = records + RECORD * c;
-      let rest = inner, m = mask;
-      while (rest > piece) {
-        addRun<T, R>(record, plane, m, piece);
-        spill<T>(record, mean + 8 * c, m2 + 8 * c);
-        plane += <usize>piece * sizeof<T>();
-        m += 2 * <usize>piece;
-        rest -= piece;
+      let m = mask;
+      for (let rest = inner; rest > 0; rest -= piece) {
+        const n = min(rest, piece);
+        addRun<T, R>(record, plane, m, n);
+        if (last || rest > piece) spill<T>(record, mean + 8 * c, m2 + 8 * c);
+        plane += <usize>n * sizeof<T>();
+        m += 2 * <usize>n;
       }
-      addRun<T, R>(record, plane, m, rest);
-      if (last) spill<T>(record, mean + 8 * c, m2 + 8 * c);
-      plane += <usize>rest * sizeof<T>();
     }
     mask += maskStep;
   }
@@ -221,7 +218,8 @@ function sweepPlanes<T, R>(
 }
 
 /** Adds n consecutive values of one channel to its record. */
-function addRun<T, R>(record: usize, x: usize, mask: usize, n: i32): void {
+// @ts-ignore: decorator
+@inline function addRun<T, R>(record: usize, x: usize, mask: usize, n: i32): void {
   const k = v128.load(record);
   let s = v128.splat<T>(0), q = s;
   const rest = n & (lanes<T>() - 1);
@@ -369,10 +367,10 @@ function addFourRows<T, R>(
       s += 16; q += 16; k += 16;
     }
     if (rest) {
-      const k0 = loadTail<T>(k, rest);
+      const k0 = loadEnd<T>(k, rest);
       addFour<T>(
-        s, q, deviation<T, R>(loadTail<T>(x0, rest), k0, m0), deviation<T, R>(loadTail<T>(x1, rest), k0, m1),
-        deviation<T, R>(loadTail<T>(x2, rest), k0, m2), deviation<T, R>(loadTail<T>(x3, rest), k0, m3),
+        s, q, deviation<T, R>(loadEnd<T>(x0, rest), k0, m0), deviation<T, R>(loadEnd<T>(x1, rest), k0, m1),
+        deviation<T, R>(loadEnd<T>(x2, rest), k0, m2), deviation<T, R>(loadEnd<T>(x3, rest), k0, m3),
       );
     }
     x += step;
@@ -392,7 +390,7 @@ function addRows<T, R>(
       v128.store(squares + i, v128.add<T>(v128.load(squares + i), v128.mul<T>(d, d)));
     }
     if (rest) {
-      const d = deviation<T, R>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), m);
+      const d = deviation<T, R>(loadEnd<T>(x + full, rest), loadEnd<T>(shift + full, rest), m);
       v128.store(sums + full, v128.add<T>(v128.load(sums + full), d));
       v128.store(squares + full, v128.add<T>(v128.load(squares + full), v128.mul<T>(d, d)));
     }

@@ -1,5 +1,5 @@
 import { General, is, Masked, Plain, Rectified } from './tags';
-import { addRowTo, closed, closedRow, lanes, loadTail, rectified, storeTail, sum } from './vec';
+import { addRowTo, closed, closedRow, lanes, loadEnd, loadTail, rectified, storeEnd, storeTail, sum } from './vec';
 import { narrow, padded, repeatOf, widen } from './wide';
 
 /**
@@ -113,7 +113,8 @@ function sweepPlanes<T, R, M>(
 }
 
 /** Adds n consecutive values of one channel to its record. */
-function addRun<T, R, M>(
+// @ts-ignore: decorator
+@inline function addRun<T, R, M>(
   record: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, n: i32,
 ): void {
   const k = v128.load_splat<T>(shift);
@@ -154,7 +155,8 @@ function addRun<T, R, M>(
 }
 
 /** The same by the sign of y, writing g, or both. */
-function addGeneralRun<T, M>(
+// @ts-ignore: decorator
+@inline function addGeneralRun<T, M>(
   record: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize, n: i32,
 ): void {
   const k = v128.load_splat<T>(shift);
@@ -287,13 +289,13 @@ function addFourRows<T, R, M>(
       if (is<R, Rectified>()) { ap += 16; bp += 16; }
     }
     if (rest) {
-      const k = loadTail<T>(kp, rest);
-      const a = is<R, Rectified>() ? loadTail<T>(ap, rest) : k, b = is<R, Rectified>() ? loadTail<T>(bp, rest) : k;
+      const k = loadEnd<T>(kp, rest);
+      const a = is<R, Rectified>() ? loadEnd<T>(ap, rest) : k, b = is<R, Rectified>() ? loadEnd<T>(bp, rest) : k;
       const x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = gp + apart, g2 = g1 + apart, g3 = g2 + apart;
-      const d0 = deviation<T, M>(loadTail<T>(xp, rest), k, m0), d1 = deviation<T, M>(loadTail<T>(x1, rest), k, m1);
-      const d2 = deviation<T, M>(loadTail<T>(x2, rest), k, m2), d3 = deviation<T, M>(loadTail<T>(x3, rest), k, m3);
-      const u0 = passing<T, R, M>(loadTail<T>(gp, rest), d0, a, b, m0), u1 = passing<T, R, M>(loadTail<T>(g1, rest), d1, a, b, m1);
-      const u2 = passing<T, R, M>(loadTail<T>(g2, rest), d2, a, b, m2), u3 = passing<T, R, M>(loadTail<T>(g3, rest), d3, a, b, m3);
+      const d0 = deviation<T, M>(loadEnd<T>(xp, rest), k, m0), d1 = deviation<T, M>(loadEnd<T>(x1, rest), k, m1);
+      const d2 = deviation<T, M>(loadEnd<T>(x2, rest), k, m2), d3 = deviation<T, M>(loadEnd<T>(x3, rest), k, m3);
+      const u0 = passing<T, R, M>(loadEnd<T>(gp, rest), d0, a, b, m0), u1 = passing<T, R, M>(loadEnd<T>(g1, rest), d1, a, b, m1);
+      const u2 = passing<T, R, M>(loadEnd<T>(g2, rest), d2, a, b, m2), u3 = passing<T, R, M>(loadEnd<T>(g3, rest), d3, a, b, m3);
       addFour<T>(s, q, u0, d0, u1, d1, u2, d2, u3, d3);
     }
     x += step; dy += step;
@@ -313,11 +315,11 @@ function addRow<T, R, M>(
     v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
   }
   if (rest) {
-    const k = loadTail<T>(shift + full, rest);
-    const a = is<R, Rectified>() ? loadTail<T>(scale + full, rest) : k;
-    const b = is<R, Rectified>() ? loadTail<T>(offset + full, rest) : k;
-    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, m);
-    const u = passing<T, R, M>(loadTail<T>(dy + full, rest), d, a, b, m);
+    const k = loadEnd<T>(shift + full, rest);
+    const a = is<R, Rectified>() ? loadEnd<T>(scale + full, rest) : k;
+    const b = is<R, Rectified>() ? loadEnd<T>(offset + full, rest) : k;
+    const d = deviation<T, M>(loadEnd<T>(x + full, rest), k, m);
+    const u = passing<T, R, M>(loadEnd<T>(dy + full, rest), d, a, b, m);
     v128.store(s + full, v128.add<T>(v128.load(s + full), u));
     v128.store(q + full, v128.add<T>(v128.load(q + full), v128.mul<T>(u, d)));
   }
@@ -357,10 +359,10 @@ function addGeneralRow<T, M>(
     v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
   }
   if (rest) {
-    const d = deviation<T, M>(loadTail<T>(x + full, rest), loadTail<T>(shift + full, rest), m);
-    let u = passing<T, General, M>(loadTail<T>(dy + full, rest), d, d, d, m);
-    if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));
-    if (g) storeTail<T>(g + full, u, rest);
+    const d = deviation<T, M>(loadEnd<T>(x + full, rest), loadEnd<T>(shift + full, rest), m);
+    let u = passing<T, General, M>(loadEnd<T>(dy + full, rest), d, d, d, m);
+    if (y) u = rectified<T>(u, loadEnd<T>(y + full, rest));
+    if (g) storeEnd<T>(g + full, u, rest);
     v128.store(s + full, v128.add<T>(v128.load(s + full), u));
     v128.store(q + full, v128.add<T>(v128.load(q + full), v128.mul<T>(u, d)));
   }
