@@ -54,7 +54,7 @@ function walk<T, R>(
   y: usize, x: usize, z: usize, mask: usize, k: usize, a: usize, b: usize, floor: v128,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>(), maskStep = 2 * <usize>maskPitch;
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * 2;
   // A mask has one byte for all channels of a row, but columns of several rows side by side need several.
   const repeat = hasMask<R>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {

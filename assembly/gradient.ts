@@ -52,7 +52,7 @@ function walk<T, R, M>(
   dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>(), maskStep = 2 * <usize>maskPitch;
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * 2;
   const repeat = is<M, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
     planes<T, R, M>(dx, g, x, mask, shift, p, q, r, offset, outer, channels, inner, step, maskStep);

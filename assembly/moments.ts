@@ -31,7 +31,7 @@ function walk<T, R>(
 ): void {
   samplePositions<T, R>(scratch, mask, outer, inner, pitch, maskPitch);
   const repeat = is<R, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
-  const step = <usize>pitch * sizeof<T>(), maskStep = 2 * <usize>maskPitch;
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * 2;
   const shift = scratch + HEADER;
   if (repeat == 0) {
     seedPlanes<T>(x, channels, inner, scratch);
@@ -70,7 +70,7 @@ function samplePositions<T, R>(scratch: usize, mask: usize, outer: i32, inner: i
   const n = <u64>outer * <u64>inner;
   for (let s: usize = 0; s < SAMPLES; ++s) {
     let position = <u32>((<u64>(2 * s + 1) * n) / (2 * <u64>SAMPLES));
-    while (is<R, Masked>() && load<i16>(mask + 2 * <usize>((position / inner) * maskPitch + (position % inner)))) {
+    while (is<R, Masked>() && load<i16>(mask + <usize>((position / inner) * maskPitch + (position % inner)) * 2)) {
       if (++position == <u32>n) position = 0;
     }
     const element = (position / inner) * pitch + (position % inner);
@@ -197,7 +197,7 @@ function sweepPlanes<T, R>(
         addRun<T, R>(record, plane, m, n);
         if (last || rest > piece) spill<T>(record, mean + 8 * c, m2 + 8 * c);
         plane += <usize>n * sizeof<T>();
-        m += 2 * <usize>n;
+        m += <usize>n * 2;
       }
     }
     mask += maskStep;

@@ -42,7 +42,7 @@ function walk<T, R, M>(
   shift: usize, scale: usize, offset: usize,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>(), maskStep = 2 * <usize>maskPitch;
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * 2;
   // Only the plainest of walks widens narrow rows.
   const repeat = is<R, Plain>() && is<M, Plain>() ? repeatOf(outer, channels, inner, pitch) : i32(inner == 1);
   if (repeat == 0) {
@@ -103,7 +103,7 @@ function sweepPlanes<T, R, M>(
         }
         if (last || rest > piece) spill<T>(record, total + 8 * c, dot + 8 * c);
         p += <usize>n * sizeof<T>();
-        m += 2 * <usize>n;
+        m += <usize>n * 2;
       }
     }
     dy += step; x += step; mask += maskStep;

@@ -5,6 +5,8 @@ const UNTIMED_MS = 2;
 const WARM_UP_MS = 100;
 /** A call longer than this needs neither warming up nor many samples. */
 const SLOW_MS = 1000;
+/** A side that has taken this many times its budget is done, however few samples it has. */
+const MOST_BUDGETS = 20;
 /** Below this a call may find its data in a cache: a sample then starts with calls that are not timed. */
 const CACHED_MS = 20;
 
@@ -77,7 +79,8 @@ async function warmUp(sampler: Sampler): Promise<Progress> {
 }
 
 function enough({ spent, samples, slow }: Progress, { budget, least, most }: Effort): boolean {
-  return samples.length >= most || (spent > budget && samples.length >= (slow ? Math.ceil(least / 3) : least));
+  if (samples.length >= most || spent > MOST_BUDGETS * budget) return true;
+  return spent > budget && samples.length >= (slow ? Math.ceil(least / 3) : least);
 }
 
 async function attempt(step: () => Promise<Progress>): Promise<Progress> {

@@ -303,6 +303,32 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
     const y = new BatchNorm(3, { runtime }).forward(x.data as Float32Array, shape, { mask });
     expect(y).toEqual(new BatchNorm(3, { runtime }).forward(values, shape, { mask }));
   });
+
+  it('may grow under the mask itself', () => {
+    const runtime = createRuntime({ kind }), shape = [4, 3, 3000], x = runtime.tensor(shape, { data: normal(36_000, 1) });
+    const bytes = Uint8Array.from({ length: 12_000 }, (_, i) => i % 3), { data } = runtime.tensor([3000]);
+    const mask = new Uint8Array(data.buffer, data.byteOffset, 12_000);
+    mask.set(bytes);
+    const y = new BatchNorm(3, { runtime }).forward(x, { mask });
+    expect(y.data).toEqual(new BatchNorm(3, { runtime }).forward(x, { mask: bytes }).data);
+  });
+
+  it('holds that of the latest forward, also after one that ran out of memory', () => {
+    const runtime = createRuntime({ kind, maximumBytes: 17 * 2 ** 16 }), shape = [2, 2, 20_000];
+    const x = runtime.tensor(shape, { data: normal(80_000, 1) }), dy = runtime.tensor(shape, { data: normal(80_000, 2) });
+    const first = Uint8Array.from({ length: 40_000 }, (_, i) => i % 2), second = first.map((byte) => 1 - byte);
+    const bn = new BatchNorm(2, { runtime });
+    const out = bn.forward(x, { mask: first }), rest = runtime.tensor([15_000]);
+    // The mask has no place.
+    expect(() => bn.forward(x, { mask: second, out })).toThrow(RangeError);
+    rest.dispose();
+    const dx = bn.backward(dy, { out: dy }).dx.data;
+    expect(first.every((byte, i) => byte === 1 || Object.is(dx[i < 20_000 ? i : i + 20_000], 0))).toBe(true);
+    const context = bn.context!;
+    bn.forward(x, { mask: second, out });
+    bn.backward(dy, { context, out: dy });
+    expect(first.every((byte, i) => byte === 1 || Object.is(dy.data[i < 20_000 ? i : i + 20_000], 0))).toBe(true);
+  });
 });
 
 describe('maskFromLengths', () => {
