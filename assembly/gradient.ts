@@ -1,5 +1,5 @@
 import { is, Masked, Plain, Rectified } from './tags';
-import { closed, closedRow, lanes, loadEnd, loadTail, rectified, storeEnd, storeTail } from './vec';
+import { above, closed, closedRow, lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
 
@@ -33,11 +33,11 @@ export function gradient<T>(
   }
 }
 
-/** The operator on one vector; b is the offset of the forward, for the sign that a ReLU was given. */
+/** The operator on one vector; b is minus the offset of the forward, for the sign that a ReLU was given. */
 // @ts-ignore: decorator
 @inline function op<T, R, M>(g: v128, x: v128, k: v128, p: v128, q: v128, r: v128, b: v128, m: v128): v128 {
   const d = v128.sub<T>(x, k);
-  const u = is<R, Rectified>() ? rectified<T>(g, v128.add<T>(v128.mul<T>(d, p), b)) : g;
+  const u = is<R, Rectified>() ? above<T>(g, v128.mul<T>(d, p), b) : g;
   const dx = v128.add<T>(v128.mul<T>(u, p), v128.add<T>(v128.mul<T>(d, q), r));
   return is<M, Masked>() ? v128.andnot(dx, m) : dx;
 }
@@ -90,7 +90,7 @@ function planes<T, R, M>(
   dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize, n: i32,
 ): void {
   const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(p), b = v128.load_splat<T>(q), c = v128.load_splat<T>(r);
-  const d = is<R, Rectified>() ? v128.load_splat<T>(offset) : c;
+  const d = is<R, Rectified>() ? v128.neg<T>(v128.load_splat<T>(offset)) : c;
   const rest = n & (lanes<T>() - 1);
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
@@ -139,7 +139,7 @@ function rows<T, R, M>(
 // @ts-ignore: decorator
 @inline function at<T, R, M>(g: v128, x: v128, c: usize, m: v128): v128 {
   const r = v128.load(c, 48);
-  const b = is<R, Rectified>() ? v128.load(c, 64) : r;
+  const b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : r;
   return op<T, R, M>(g, x, v128.load(c), v128.load(c, 16), v128.load(c, 32), r, b, m);
 }
 
@@ -159,7 +159,7 @@ function rowPairs<T, R, M>(
     const end = x0 + full;
     while (x0 < end) {
       const k = v128.load(c), p = v128.load(c, 16), q = v128.load(c, 32), r = v128.load(c, 48);
-      const b = is<R, Rectified>() ? v128.load(c, 64) : r;
+      const b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : r;
       const u = op<T, R, M>(v128.load(g0), v128.load(x0), k, p, q, r, b, m0);
       const v = op<T, R, M>(v128.load(g0 + apart), v128.load(x0 + apart), k, p, q, r, b, m1);
       v128.store(dx0, u);

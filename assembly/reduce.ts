@@ -1,6 +1,6 @@
 import { General, is, Masked, Plain, Rectified } from './tags';
-import { addRowTo, closed, closedRow, lanes, loadEnd, loadTail, rectified, storeEnd, storeTail, sum } from './vec';
-import { narrow, padded, repeatOf, widen } from './wide';
+import { above, addRowTo, closed, closedRow, lanes, loadEnd, loadTail, rectified, storeEnd, storeTail, sum } from './vec';
+import { interleave, narrow, padded, repeatOf, widen } from './wide';
 
 /**
  * total[c] = sum g,  dot[c] = sum g * (x - shift)      g = dy where the mask and the ReLU let it pass, 0 elsewhere
@@ -54,14 +54,21 @@ function walk<T, R, M>(
   } else if (is<R, General>()) {
     sweepGeneralRows<T, M>(total, dot, g, dy, y, x, mask, shift, outer, channels, step, maskStep, scratch);
   } else {
-    sweepRows<T, R, M>(total, dot, dy, x, mask, shift, scale, offset, outer, channels, step, maskStep, scratch);
+    let coefficients = shift;
+    if (is<R, Rectified>()) {
+      coefficients = scratch + 2 * padded<T>(channels);
+      interleave<T>(coefficients, 3, 0, shift, channels, 1, 1);
+      interleave<T>(coefficients, 3, 1, scale, channels, 1, 1);
+      interleave<T>(coefficients, 3, 2, offset, channels, 1, 1);
+    }
+    sweepRows<T, R, M>(total, dot, dy, x, mask, coefficients, outer, channels, step, maskStep, scratch);
   }
 }
 
-/** dy where mask and ReLU let it pass; d is x - shift, a and b are scale and offset. */
+/** dy where mask and ReLU let it pass; d is x - shift, a the scale and b minus the offset. */
 // @ts-ignore: decorator
 @inline function passing<T, R, M>(dy: v128, d: v128, a: v128, b: v128, m: v128): v128 {
-  const g = is<R, Rectified>() ? rectified<T>(dy, v128.add<T>(v128.mul<T>(d, a), b)) : dy;
+  const g = is<R, Rectified>() ? above<T>(dy, v128.mul<T>(d, a), b) : dy;
   return is<M, Masked>() ? v128.andnot(g, m) : g;
 }
 
@@ -118,7 +125,7 @@ function sweepPlanes<T, R, M>(
   record: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, n: i32,
 ): void {
   const k = v128.load_splat<T>(shift);
-  const a = is<R, Rectified>() ? v128.load_splat<T>(scale) : k, b = is<R, Rectified>() ? v128.load_splat<T>(offset) : k;
+  const a = is<R, Rectified>() ? v128.load_splat<T>(scale) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load_splat<T>(offset)) : k;
   let s0 = v128.load(record), q0 = v128.load(record, 16);
   let s1 = v128.splat<T>(0), q1 = s1;
   const rest = n & (lanes<T>() - 1);
@@ -207,17 +214,23 @@ function sweepColumns<T>(
   widen<T>(k, shift, channels, repeat, inner);
   const together = inner == 1 ? repeat : 1;
   const rows = outer / together, done = <usize>(rows * together) * step;
-  sweepRows<T, Plain, Plain>(s, q, dy, x, 0, k, 0, 0, rows, columns, step * together, 0, scratch);
+  sweepRows<T, Plain, Plain>(s, q, dy, x, 0, k, rows, columns, step * together, 0, scratch);
   if (together > 1) {
-    sweepRows<T, Plain, Plain>(s, q, dy + done, x + done, 0, k, 0, 0, outer - rows * together, channels, step, 0, scratch);
+    sweepRows<T, Plain, Plain>(s, q, dy + done, x + done, 0, k, outer - rows * together, channels, step, 0, scratch);
   }
   narrow(total, s, channels, repeat, inner);
   narrow(dot, q, channels, repeat, inner);
 }
 
+/** Bytes of the coefficients of a vector of columns: shift, or a record of shift, scale and offset. */
+// @ts-ignore: decorator
+@inline function recordBytes<R>(): usize {
+  return is<R, Rectified>() ? 48 : 16;
+}
+
 /** Adds both sums of every column to the totals. Four rows at a step, a quarter of the tensor apart, as in `moments`. */
 function sweepRows<T, R, M>(
-  total: usize, dot: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize,
+  total: usize, dot: usize, dy: usize, x: usize, mask: usize, coefficients: usize,
   outer: i32, columns: i32, step: usize, maskStep: usize, scratch: usize,
 ): void {
   const full = <usize>(columns / lanes<T>()) * 16, rest = columns & (lanes<T>() - 1);
@@ -226,7 +239,7 @@ function sweepRows<T, R, M>(
   for (let o = 0; o < quarter; o += CHAIN) {
     const n = min(CHAIN, quarter - o);
     memory.fill(s, 0, 2 * width);
-    addFourRows<T, R, M>(s, q, dy, x, mask, shift, scale, offset, n, full, rest, step, maskStep, apart, maskApart);
+    addFourRows<T, R, M>(s, q, dy, x, mask, coefficients, n, full, rest, step, maskStep, apart, maskApart);
     addRowTo<T>(total, s, full, rest);
     addRowTo<T>(dot, q, full, rest);
     const bytes = <usize>n * step;
@@ -236,7 +249,7 @@ function sweepRows<T, R, M>(
     memory.fill(s, 0, 2 * width);
     dy += 3 * apart; x += 3 * apart; mask += 3 * maskApart;
     for (let r = outer & 3; r > 0; --r) {
-      addRow<T, R, M>(s, q, dy, x, mask, shift, scale, offset, full, rest);
+      addRow<T, R, M>(s, q, dy, x, mask, coefficients, full, rest);
       dy += step; x += step; mask += maskStep;
     }
     addRowTo<T>(total, s, full, rest);
@@ -257,11 +270,12 @@ function sweepRows<T, R, M>(
 }
 
 /**
- * n times four rows, those of a step `apart`: a quarter of the accumulator traffic. One pointer each for x and dy, since
- * with one for every row there are more than registers (0.85 instead of 0.58 ns a vector).
+ * n times four rows, those of a step `apart`: a quarter of the accumulator traffic. One pointer each for x, dy and the
+ * coefficients, since with one for every row there are more than registers (0.85 instead of 0.58 ns a vector), as with one
+ * for every coefficient (1.9).
  */
 function addFourRows<T, R, M>(
-  sums: usize, dots: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize,
+  sums: usize, dots: usize, dy: usize, x: usize, mask: usize, coefficients: usize,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
   let m0 = v128.splat<i32>(0), m1 = m0, m2 = m0, m3 = m0;
@@ -273,11 +287,11 @@ function addFourRows<T, R, M>(
       m3 = closedRow(mask + 3 * maskApart);
       mask += maskStep;
     }
-    let xp = x, gp = dy, s = sums, q = dots, kp = shift, ap = scale, bp = offset;
+    let xp = x, gp = dy, s = sums, q = dots, c = coefficients;
     const end = x + full;
     while (xp < end) {
-      const k = v128.load(kp);
-      const a = is<R, Rectified>() ? v128.load(ap) : k, b = is<R, Rectified>() ? v128.load(bp) : k;
+      const k = v128.load(c);
+      const a = is<R, Rectified>() ? v128.load(c, 16) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 32)) : k;
       const x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart;
       const d0 = deviation<T, M>(v128.load(xp), k, m0), d1 = deviation<T, M>(v128.load(x1), k, m1);
       const d2 = deviation<T, M>(v128.load(x2), k, m2), d3 = deviation<T, M>(v128.load(x3), k, m3);
@@ -285,12 +299,11 @@ function addFourRows<T, R, M>(
       const u0 = passing<T, R, M>(v128.load(gp), d0, a, b, m0), u1 = passing<T, R, M>(v128.load(g1), d1, a, b, m1);
       const u2 = passing<T, R, M>(v128.load(g2), d2, a, b, m2), u3 = passing<T, R, M>(v128.load(g3), d3, a, b, m3);
       addFour<T>(s, q, u0, d0, u1, d1, u2, d2, u3, d3);
-      xp += 16; gp += 16; s += 16; q += 16; kp += 16;
-      if (is<R, Rectified>()) { ap += 16; bp += 16; }
+      xp += 16; gp += 16; s += 16; q += 16; c += recordBytes<R>();
     }
     if (rest) {
-      const k = loadEnd<T>(kp, rest);
-      const a = is<R, Rectified>() ? loadEnd<T>(ap, rest) : k, b = is<R, Rectified>() ? loadEnd<T>(bp, rest) : k;
+      const k = is<R, Rectified>() ? v128.load(c) : loadEnd<T>(c, rest);
+      const a = is<R, Rectified>() ? v128.load(c, 16) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 32)) : k;
       const x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = gp + apart, g2 = g1 + apart, g3 = g2 + apart;
       const d0 = deviation<T, M>(loadEnd<T>(xp, rest), k, m0), d1 = deviation<T, M>(loadEnd<T>(x1, rest), k, m1);
       const d2 = deviation<T, M>(loadEnd<T>(x2, rest), k, m2), d3 = deviation<T, M>(loadEnd<T>(x3, rest), k, m3);
@@ -304,20 +317,20 @@ function addFourRows<T, R, M>(
 
 /** One row. */
 function addRow<T, R, M>(
-  s: usize, q: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, full: usize, rest: i32,
+  s: usize, q: usize, dy: usize, x: usize, mask: usize, c: usize, full: usize, rest: i32,
 ): void {
   const m = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
   for (let i: usize = 0; i < full; i += 16) {
-    const k = v128.load(shift + i);
-    const a = is<R, Rectified>() ? v128.load(scale + i) : k, b = is<R, Rectified>() ? v128.load(offset + i) : k;
+    const k = v128.load(c);
+    const a = is<R, Rectified>() ? v128.load(c, 16) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 32)) : k;
     const d = deviation<T, M>(v128.load(x + i), k, m), u = passing<T, R, M>(v128.load(dy + i), d, a, b, m);
     v128.store(s + i, v128.add<T>(v128.load(s + i), u));
     v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
+    c += recordBytes<R>();
   }
   if (rest) {
-    const k = loadEnd<T>(shift + full, rest);
-    const a = is<R, Rectified>() ? loadEnd<T>(scale + full, rest) : k;
-    const b = is<R, Rectified>() ? loadEnd<T>(offset + full, rest) : k;
+    const k = is<R, Rectified>() ? v128.load(c) : loadEnd<T>(c, rest);
+    const a = is<R, Rectified>() ? v128.load(c, 16) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 32)) : k;
     const d = deviation<T, M>(loadEnd<T>(x + full, rest), k, m);
     const u = passing<T, R, M>(loadEnd<T>(dy + full, rest), d, a, b, m);
     v128.store(s + full, v128.add<T>(v128.load(s + full), u));

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Command } from './sides.js';
 
 /** A call that takes longer is given up. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 10_000;
 
 /** What a child says when what it is made of is not there. */
 const NOT_INSTALLED = /ENOENT|ERR_MODULE_NOT_FOUND|MODULE_NOT_FOUND|ModuleNotFoundError/;

@@ -6,7 +6,7 @@ const WARM_UP_MS = 100;
 /** A call longer than this needs neither warming up nor many samples. */
 const SLOW_MS = 1000;
 /** A side that has taken this many times its budget is done, however few samples it has. */
-const MOST_BUDGETS = 20;
+const MOST_BUDGETS = 8;
 /** Below this a call may find its data in a cache: a sample then starts with calls that are not timed. */
 const CACHED_MS = 20;
 
