@@ -22,22 +22,24 @@ export interface Diagnosis {
  * how many values are not finite.
  *
  * @param x - [N, C, ...] or [N, ..., C] in the layout of the module
+ * @param options - `mask`: [N, ...positions], 0 where a position does not count; `runtime`: default: that of the module
  * @throws {TypeError | RangeError} as `moments`; another number of channels.
  */
 export function diagnose(
-  bn: BatchNorm, x: Floats | Tensor, shape: readonly number[], options: { runtime?: Runtime } = {},
+  bn: BatchNorm, x: Floats | Tensor, shape: readonly number[], options: { mask?: Uint8Array; runtime?: Runtime } = {},
 ): Diagnosis {
   checkModule('diagnose', bn);
-  checkOptions('diagnose', options, ['runtime']);
-  const { runtime = bn.runtime } = options;
-  const { mean, m2, count } = moments(x, shape, { layout: bn.layout, runtime });
-  const { outer, channels, inner } = geometryOf(shape, bn.layout, bn.channels);
+  checkOptions('diagnose', options, ['mask', 'runtime']);
+  const { mask, runtime = bn.runtime } = options;
+  const { mean, m2, count } = moments(x, shape, { layout: bn.layout, runtime, ...(mask && { mask }) });
+  const { channels, inner, pitch } = geometryOf(shape, bn.layout, bn.channels);
   const { runningMean, runningVar, weight, eps } = bn;
   const meanShift = new Float64Array(bn.channels), varianceRatio = new Float64Array(bn.channels).fill(1);
   const dead = new Uint8Array(bn.channels), nonFinite = new Uint32Array(bn.channels);
   const values = floatsIn(x as Values);
   for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i]!)) nonFinite[Math.floor(i / inner) % channels]!++;
+    if (Number.isFinite(values[i]!)) continue;
+    if (mask?.[Math.floor(i / pitch) * inner + (i % inner)] !== 0) nonFinite[Math.floor(i / inner) % channels]!++;
   }
   for (let c = 0; c < bn.channels; c++) {
     const variance = m2[c]! / count;
@@ -45,7 +47,7 @@ export function diagnose(
       meanShift[c] = (mean[c]! - runningMean[c]!) / Math.sqrt(runningVar[c]! + eps);
       varianceRatio[c] = variance / runningVar[c]!;
     }
-    dead[c] = outer > 0 && (variance === 0 || weight?.[c] === 0) ? 1 : 0;
+    dead[c] = count > 0 && (variance === 0 || weight?.[c] === 0) ? 1 : 0;
   }
   return { meanShift, varianceRatio, dead, nonFinite };
 }

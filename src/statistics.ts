@@ -51,6 +51,8 @@ export function checkMoments(name: string, value: unknown, channels?: number): M
   if (!Number.isSafeInteger(count) || count < 0) {
     throw new RangeError(`"${name}" expected a count that is a non-negative integer, got ${count}`);
   }
+  const negative = m2.findIndex((value) => value < 0);
+  if (negative >= 0) throw new RangeError(`"${name}" expected an m2 of 0 or more, got ${m2[negative]} in channel ${negative}`);
   return value as Moments;
 }
 

@@ -35,6 +35,20 @@ describe.each(COMBINATIONS)('diagnosis in $kind $dtype $layout', ({ kind, dtype,
     expect(distance(varianceRatio, [1, 1, 1, 1])).toBeLessThanOrEqual(tolerance.GOLDEN[dtype].running);
   });
 
+  it('looks at the positions that a mask lets pass', () => {
+    const bn = make(), x = data(), y = x.slice(), positions = SHAPE[0]! * SHAPE[2]!;
+    const mask = Uint8Array.from({ length: positions }, (_, i) => (i % 3 === 0 ? 0 : 1));
+    for (const of of places) of.forEach((place, i) => { if (mask[i] === 0) x[place] = i % 2 ? Number.NaN : 1e9; });
+    y[places[2]![1]!] = x[places[2]![1]!] = Number.POSITIVE_INFINITY;
+    const { nonFinite, meanShift, dead } = diagnose(bn, x, shape, { mask });
+    expect(nonFinite).toEqual(Uint32Array.of(0, 0, 1, 0));
+    expect(meanShift).toEqual(diagnose(bn, y, shape, { mask }).meanShift);
+    expect(dead).toEqual(new Uint8Array(4));
+    expect(diagnose(bn, x, shape, { mask: new Uint8Array(positions) })).toEqual({
+      meanShift: new Float64Array(4), varianceRatio: new Float64Array(4).fill(1), dead: new Uint8Array(4), nonFinite: new Uint32Array(4),
+    });
+  });
+
   it('finds channels whose output does not depend on x', () => {
     const bn = make(), x = data();
     for (const place of places[1]!) x[place] = 0.1;

@@ -118,6 +118,7 @@ describe.each(COMBINATIONS)('moments in $kind $dtype $layout', ({ kind, dtype, l
     ['a mean of the wrong type', TypeError, () => mergeMoments({ count: 1, mean: [1], m2: [1] } as never), '"parts" expected { count, mean: Float64Array, m2: Float64Array }, got Object'],
     ['parts of unequal channels', RangeError, () => mergeMoments(of(arrayOf(dtype, [1]), [1, 1]), of(arrayOf(dtype, [1, 2]), [1, 2])), '"parts" expected mean and m2 of 1 channels, got 2 and 2'],
     ['a count that is none', RangeError, () => mergeMoments({ count: 1.5, mean: Float64Array.of(1), m2: Float64Array.of(1) }), 'got 1.5'],
+    ['a negative m2', RangeError, () => mergeMoments({ count: 2, mean: Float64Array.of(1, 1), m2: Float64Array.of(1, -0.5) }), 'expected an m2 of 0 or more, got -0.5 in channel 1'],
     ['a negative count', RangeError, () => mergeMoments({ count: -1, mean: Float64Array.of(1), m2: Float64Array.of(1) }), 'got -1'],
     ['no sums', TypeError, () => addGradientSums(), 'got undefined'],
     ['sums of unequal channels', RangeError, () => addGradientSums({ total: new Float64Array(2), dot: new Float64Array(2) }, { total: new Float64Array(3), dot: new Float64Array(3) }), 'of 2 channels, got 3 and 3'],
