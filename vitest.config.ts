@@ -4,8 +4,8 @@ import { executableOf, puppeteer } from './test/browsers.js';
 
 /** Both kinds run at the same time, on machines with few cores too: a test of a second may take several. */
 const common = { include: ['test/*.test.ts'], testTimeout: 60_000 };
-/** They start Node, or load the package anew. */
-const NODE_ONLY = ['test/readme.test.ts', 'test/fallback.test.ts', 'test/experiments.test.ts'];
+/** They start Node, load the package anew, or load tfjs and its wasm files as Node does. */
+const NODE_ONLY = ['test/readme.test.ts', 'test/fallback.test.ts', 'test/experiments.test.ts', 'test/tfjs-*.test.ts'];
 const present = (['chrome', 'firefox'] as const).filter((browser) => {
   const found = executableOf(browser) !== undefined, debian = { chrome: 'chromium', firefox: 'firefox-esr' }[browser];
   if (!found) console.warn(`Tests in ${debian} are skipped: it is not installed (apt-get install ${debian}).`);
@@ -14,7 +14,7 @@ const present = (['chrome', 'firefox'] as const).filter((browser) => {
 
 /** The same files in real browsers, for the package as it ships: what tests import from index.ts comes from dist. */
 const browsers = {
-  resolve: { alias: [{ find: /^\.\.\/src\/(index|tfjs)\.js$/, replacement: fileURLToPath(new URL('dist/$1.js', import.meta.url)) }] },
+  resolve: { alias: [{ find: /^\.\.\/src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) }] },
   test: {
     ...common,
     name: 'dist',
