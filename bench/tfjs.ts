@@ -19,7 +19,7 @@ type Tfjs = typeof core & typeof layers;
 const SHAPES = ['60x100', '256x1024', '8x28x28x64', '32x14x14x256', '8x56x56x64', '32x56x56x64', '32x112x112x64'];
 const BACKENDS = ['wasm', 'cpu'] as const, SIDES = ['stock', 'registered'] as const;
 const OPERATIONS = ['forward', 'forward and gradients'] as const;
-const EPS = 1e-3, ROUNDS = 5;
+const EPS = 1e-3, ROUNDS = 3;
 /** Milliseconds of a round at least, and of warming up. */
 const ROUND = 50, WARM = 200;
 

@@ -112,7 +112,7 @@ const worker :Workerd.Worker = (
 });
 
 describe('TypeScript', () => {
-  const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url));
+  const tsc = fileURLToPath(new URL('../../node_modules/@typescript/native/bin/tsc', import.meta.url));
   const SOURCE = `import { BatchNorm } from 'batchnorm-wasm';
 const bn: BatchNorm = new BatchNorm(2, { convention: 'keras' });
 const y: Float32Array = bn.forward(Float32Array.of(1, 2, 3, 4), [2, 2]);
