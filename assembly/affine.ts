@@ -55,7 +55,7 @@ function walk<T, R>(
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
   const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * 2;
-  // A mask has one byte for all channels of a row, but columns of several rows side by side need several.
+  // A mask has one word for all channels of a row, but columns of several rows side by side need several.
   const repeat = hasMask<R>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
     planes<T, R>(y, x, z, mask, k, a, b, floor, outer, channels, inner, step, maskStep);

@@ -2,7 +2,7 @@ import type { BackwardOptions, ForwardOptions, Gradients, Snapshot } from './cal
 import { Context, type ForwardContext } from './context.js';
 import { type ChannelNumbers, type ChannelRange, FIELDS, normalise, parameterGradients, renormalise } from './formulas.js';
 import type { DType, Floats } from './kernels.js';
-import { bytesLike, checkMask, countValid } from './mask.js';
+import { bytesLike, checkMask, countValid, keptFrom } from './mask.js';
 import { type BatchNormOptions, checkRenorm, type RenormLimits, type Settings, settingsOf } from './options.js';
 import * as passes from './passes.js';
 import { Runner } from './run.js';
@@ -206,8 +206,7 @@ export class BatchNorm {
     if (out !== undefined && residual !== undefined) checkOutput(out, 'residual', residual, this.dtype, shape, engine);
     if (mask !== null) {
       checkMask(mask, geometry);
-      // Memory that grows would take its view of it away.
-      if (mask.buffer === engine.memory.buffer) mask = mask.slice();
+      mask = keptFrom(engine, mask);
     }
     const { renorm, activation, onNonFinite } = this.#settings;
     if (renorm !== null) checkRenorm(renorm);

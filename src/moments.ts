@@ -1,6 +1,6 @@
 import { FIELDS, MEAN, VARIANCE } from './formulas.js';
 import type { Floats } from './kernels.js';
-import { checkMask, countValid } from './mask.js';
+import { checkMask, countValid, keptFrom } from './mask.js';
 import { measure } from './passes.js';
 import { Runner } from './run.js';
 import { Engine, MemoryTensor, type Runtime, sharedRuntime, type Tensor } from './runtime.js';
@@ -38,7 +38,7 @@ export function moments(
   const result = { count, mean: new Float64Array(channels), m2: new Float64Array(channels) };
   if (count === 0 || channels === 0) return result;
   const numbers = new Array<number>(FIELDS * channels).fill(0);
-  new Runner(engine, dtype).run(geometry, [x], [0], mask && { bytes: mask, total: count }, ([x], surroundings) => {
+  new Runner(engine, dtype).run(geometry, [x], [0], mask && { bytes: keptFrom(engine, mask), total: count }, ([x], surroundings) => {
     measure({ ...surroundings, numbers, x: x! });
   });
   for (let c = 0; c < channels; c++) {

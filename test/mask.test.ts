@@ -313,6 +313,14 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
     expect(y).toEqual(Array.from(new BatchNorm(3, { runtime }).forward(x, { mask: bytes }).data));
   });
 
+  it('may grow under the mask of moments', () => {
+    const runtime = createRuntime({ kind }), shape = [4, 3, 3000], x = Float32Array.from(normal(36_000, 1));
+    const bytes = Uint8Array.from({ length: 12_000 }, (_, i) => i % 3), { data } = runtime.tensor([3000]);
+    const mask = new Uint8Array(data.buffer, data.byteOffset, 12_000);
+    mask.set(bytes);
+    expect(moments(x, shape, { mask, runtime })).toEqual(moments(x, shape, { mask: bytes, runtime }));
+  });
+
   it('holds that of the latest forward, also after one that ran out of memory', () => {
     const runtime = createRuntime({ kind, maximumBytes: 17 * 2 ** 16 }), shape = [2, 2, 20_000];
     const x = runtime.tensor(shape, { data: normal(80_000, 1) }), dy = runtime.tensor(shape, { data: normal(80_000, 2) });
