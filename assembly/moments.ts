@@ -1,6 +1,6 @@
 import { is, Masked, Plain } from './tags';
-import { addRowTo, closed, closedRow, lanes, loadEnd, loadTail, sum } from './vec';
-import { narrow, padded, repeatOf, widen } from './wide';
+import { closed, closedRow, lanes, loadEnd, loadTail, spillRow, sum } from './vec';
+import { clear, interleave, narrow, repeatOf, vectors } from './wide';
 
 /**
  * mean[c] = sum x / n,  m2[c] = sum (x - mean)^2      over the n values that the mask lets pass
@@ -37,17 +37,15 @@ function walk<T, R>(
     seedPlanes<T>(x, channels, inner, scratch);
     for (let sweep = 0; sweep < SWEEPS; ++sweep) {
       sweepPlanes<T, R>(mean, m2, x, mask, outer, channels, inner, step, maskStep, scratch);
-      if (settle<T>(mean, m2, channels, n, shift, RECORD, 16, sizeof<T>())) break;
+      if (settle<T>(mean, m2, channels, n, shift, RECORD, 16)) break;
     }
     return;
   }
   if (inner == 1) seedRows<T>(x, channels, scratch);
   else seedColumns<T>(x, channels, inner, scratch);
-  if (repeat > 1) widen<T>(shift, shift, channels, repeat, inner);
-  const first = (inner == 1 ? 1 : inner) * sizeof<T>(), next = (inner == 1 ? channels : 1) * sizeof<T>();
   for (let sweep = 0; sweep < SWEEPS; ++sweep) {
     sweepColumns<T, R>(mean, m2, x, mask, outer, channels, inner, repeat, step, maskStep, shift);
-    if (settle<T>(mean, m2, channels, n, shift, first, repeat * next, next)) break;
+    if (settle<T>(mean, m2, channels, n, shift, sizeof<T>(), sizeof<T>())) break;
   }
 }
 
@@ -139,11 +137,9 @@ function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
 
 /**
  * Turns the totals (sum d, sum d^2) into mean and m2; false where some K was poor and has been replaced.
- * Copies of K stand every `next` bytes up to `end`; those of the next channel start `step` bytes on.
+ * K fills `bytes`; that of the next channel starts `step` bytes on.
  */
-function settle<T>(
-  mean: usize, m2: usize, channels: i32, n: f64, shift: usize, step: usize, end: usize, next: usize,
-): bool {
+function settle<T>(mean: usize, m2: usize, channels: i32, n: f64, shift: usize, step: usize, bytes: usize): bool {
   let settled = true;
   for (let c = 0; c < channels; ++c) {
     const s = load<f64>(mean), d = s / n;
@@ -152,7 +148,7 @@ function settle<T>(
     // A comparison with NaN is false: a channel that holds one settles at once.
     if (s * d > 16 * found) {
       settled = false;
-      for (let i: usize = 0; i < end; i += next) store<T>(shift + i, <T>center);
+      for (let i: usize = 0; i < bytes; i += sizeof<T>()) store<T>(shift + i, <T>center);
     }
     store<f64>(mean, center);
     store<f64>(m2, found < 0 ? 0 : found);
@@ -262,26 +258,31 @@ function spill<T>(record: usize, s: usize, q: usize): void {
   v128.store(record, v128.splat<T>(0), 32);
 }
 
-// Rows: [outer, columns], one accumulator per column in scratch: K, sum d, sum d^2, each one padded row.
+// Rows: [outer, columns], a record for every vector of columns in scratch.
 
-/** One sweep over rows of `repeat` columns a channel; K of each column stands at `shift`, scratch behind it. */
+/** Vectors of a record: sum d, sum d^2, K. */
+const VECTORS = 3;
+
+/** One sweep over rows of `repeat` columns a channel; K of each channel stands at `shift`, scratch behind it. */
 function sweepColumns<T, R>(
   mean: usize, m2: usize, x: usize, mask: usize,
   outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, maskStep: usize, shift: usize,
 ): void {
   const columns = channels * repeat, bytes = <usize>columns * 8;
   const wide = repeat > 1;
-  const sums = shift + padded<T>(columns);
-  const s = wide ? sums + 2 * padded<T>(columns) : mean, q = wide ? s + bytes : m2;
+  const records = shift + 16 * vectors<T>(channels);
+  const s = wide ? records + 16 * VECTORS * vectors<T>(columns) : mean, q = wide ? s + bytes : m2;
   memory.fill(s, 0, bytes);
   memory.fill(q, 0, bytes);
+  clear<T>(records, VECTORS, columns);
+  interleave<T>(records, VECTORS, 2, shift, channels, repeat, inner);
   if (wide && inner == 1) {
     const rows = outer / repeat;
-    sweepRows<T, R>(s, q, x, 0, rows, columns, step * repeat, 0, shift, sums);
+    sweepRows<T, R>(s, q, x, 0, rows, columns, step * repeat, 0, records);
     const x1 = x + <usize>(rows * repeat) * step;
-    sweepRows<T, R>(s, q, x1, 0, outer - rows * repeat, channels, step, 0, shift, sums);
+    sweepRows<T, R>(s, q, x1, 0, outer - rows * repeat, channels, step, 0, records);
   } else {
-    sweepRows<T, R>(s, q, x, mask, outer, columns, step, maskStep, shift, sums);
+    sweepRows<T, R>(s, q, x, mask, outer, columns, step, maskStep, records);
   }
   if (wide) {
     narrow(mean, s, channels, repeat, inner);
@@ -290,7 +291,7 @@ function sweepColumns<T, R>(
 }
 
 /**
- * Adds sum d and sum d^2 of every column to the totals, by way of two rows of lane sums.
+ * Adds sum d and sum d^2 of every column to the totals, by way of lane sums.
  *
  * Four rows at a step: a quarter of the accumulator traffic, and sums of four before a lane sees them. They lie a quarter
  * of the tensor apart: four streams side by side are what prefetchers follow best, where rows within one page confuse
@@ -298,38 +299,33 @@ function sweepColumns<T, R>(
  */
 function sweepRows<T, R>(
   total: usize, squares: usize, x: usize, mask: usize,
-  outer: i32, columns: i32, step: usize, maskStep: usize, shift: usize, sums: usize,
+  outer: i32, columns: i32, step: usize, maskStep: usize, records: usize,
 ): void {
   const full = <usize>(columns / lanes<T>()) * 16, rest = columns & (lanes<T>() - 1);
-  const q = sums + padded<T>(columns);
   const quarter = outer >> 2, apart = <usize>quarter * step, maskApart = <usize>quarter * maskStep;
   for (let o = 0; o < quarter; o += CHAIN) {
     const n = min(CHAIN, quarter - o);
-    memory.fill(sums, 0, 2 * padded<T>(columns));
-    addFourRows<T, R>(sums, q, shift, x, mask, n, full, rest, step, maskStep, apart, maskApart);
-    addRowTo<T>(total, sums, full, rest);
-    addRowTo<T>(squares, q, full, rest);
+    addFourRows<T, R>(records, x, mask, n, full, rest, step, maskStep, apart, maskApart);
+    spillRow<T>(total, squares, records, VECTORS, full, rest);
     x += <usize>n * step;
     mask += <usize>n * maskStep;
   }
   if (outer & 3) {
-    memory.fill(sums, 0, 2 * padded<T>(columns));
-    addRows<T, R>(sums, q, shift, x + 3 * apart, mask + 3 * maskApart, outer & 3, full, rest, step, maskStep);
-    addRowTo<T>(total, sums, full, rest);
-    addRowTo<T>(squares, q, full, rest);
+    addRows<T, R>(records, x + 3 * apart, mask + 3 * maskApart, outer & 3, full, rest, step, maskStep);
+    spillRow<T>(total, squares, records, VECTORS, full, rest);
   }
 }
 
-/** Adds one vector of each of four rows to the lane sums. */
+/** Adds one vector of each of four rows to the record at c. */
 // @ts-ignore: decorator
-@inline function addFour<T>(s: usize, q: usize, a: v128, b: v128, c: v128, d: v128): void {
-  v128.store(s, v128.add<T>(v128.load(s), four<T>(a, b, c, d)));
-  v128.store(q, v128.add<T>(v128.load(q), fourSquares<T>(a, b, c, d)));
+@inline function addFour<T>(c: usize, a: v128, b: v128, d: v128, e: v128): void {
+  v128.store(c, v128.add<T>(v128.load(c), four<T>(a, b, d, e)));
+  v128.store(c, v128.add<T>(v128.load(c, 16), fourSquares<T>(a, b, d, e)), 16);
 }
 
 /** n times four rows, those of a step `apart`. */
 function addFourRows<T, R>(
-  sums: usize, squares: usize, shift: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32,
+  records: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32,
   step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
   let m0 = v128.splat<T>(0), m1 = m0, m2 = m0, m3 = m0;
@@ -341,36 +337,21 @@ function addFourRows<T, R>(
       m3 = closedRow(mask + 3 * maskApart);
       mask += maskStep;
     }
-    let x0 = x, x1 = x + apart, x2 = x1 + apart, x3 = x2 + apart;
-    let s = sums, q = squares, k = shift;
-    const end = x + full, pairs = end - 16;
-    while (x0 < pairs) {
-      const k0 = v128.load(k), k1 = v128.load(k, 16);
+    let xp = x, c = records;
+    const end = x + full;
+    while (xp < end) {
+      const k = v128.load(c, 32), x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart;
       addFour<T>(
-        s, q, deviation<T, R>(v128.load(x0), k0, m0), deviation<T, R>(v128.load(x1), k0, m1),
-        deviation<T, R>(v128.load(x2), k0, m2), deviation<T, R>(v128.load(x3), k0, m3),
+        c, deviation<T, R>(v128.load(xp), k, m0), deviation<T, R>(v128.load(x1), k, m1),
+        deviation<T, R>(v128.load(x2), k, m2), deviation<T, R>(v128.load(x3), k, m3),
       );
-      addFour<T>(
-        s + 16, q + 16, deviation<T, R>(v128.load(x0, 16), k1, m0), deviation<T, R>(v128.load(x1, 16), k1, m1),
-        deviation<T, R>(v128.load(x2, 16), k1, m2), deviation<T, R>(v128.load(x3, 16), k1, m3),
-      );
-      x0 += 32; x1 += 32; x2 += 32; x3 += 32;
-      s += 32; q += 32; k += 32;
-    }
-    if (x0 < end) {
-      const k0 = v128.load(k);
-      addFour<T>(
-        s, q, deviation<T, R>(v128.load(x0), k0, m0), deviation<T, R>(v128.load(x1), k0, m1),
-        deviation<T, R>(v128.load(x2), k0, m2), deviation<T, R>(v128.load(x3), k0, m3),
-      );
-      x0 += 16; x1 += 16; x2 += 16; x3 += 16;
-      s += 16; q += 16; k += 16;
+      xp += 16; c += 16 * VECTORS;
     }
     if (rest) {
-      const k0 = loadEnd<T>(k, rest);
+      const k = v128.load(c, 32), x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart;
       addFour<T>(
-        s, q, deviation<T, R>(loadEnd<T>(x0, rest), k0, m0), deviation<T, R>(loadEnd<T>(x1, rest), k0, m1),
-        deviation<T, R>(loadEnd<T>(x2, rest), k0, m2), deviation<T, R>(loadEnd<T>(x3, rest), k0, m3),
+        c, deviation<T, R>(loadEnd<T>(xp, rest), k, m0), deviation<T, R>(loadEnd<T>(x1, rest), k, m1),
+        deviation<T, R>(loadEnd<T>(x2, rest), k, m2), deviation<T, R>(loadEnd<T>(x3, rest), k, m3),
       );
     }
     x += step;
@@ -379,22 +360,25 @@ function addFourRows<T, R>(
 
 /** One row after another. */
 function addRows<T, R>(
-  sums: usize, squares: usize, shift: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32,
-  step: usize, maskStep: usize,
+  records: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32, step: usize, maskStep: usize,
 ): void {
   for (; n > 0; --n) {
     const m = is<R, Masked>() ? closedRow(mask) : v128.splat<T>(0);
+    let c = records;
     for (let i: usize = 0; i < full; i += 16) {
-      const d = deviation<T, R>(v128.load(x + i), v128.load(shift + i), m);
-      v128.store(sums + i, v128.add<T>(v128.load(sums + i), d));
-      v128.store(squares + i, v128.add<T>(v128.load(squares + i), v128.mul<T>(d, d)));
+      addOne<T, R>(c, v128.load(x + i), m);
+      c += 16 * VECTORS;
     }
-    if (rest) {
-      const d = deviation<T, R>(loadEnd<T>(x + full, rest), loadEnd<T>(shift + full, rest), m);
-      v128.store(sums + full, v128.add<T>(v128.load(sums + full), d));
-      v128.store(squares + full, v128.add<T>(v128.load(squares + full), v128.mul<T>(d, d)));
-    }
+    if (rest) addOne<T, R>(c, loadEnd<T>(x + full, rest), m);
     x += step;
     if (is<R, Masked>()) mask += maskStep;
   }
+}
+
+/** Adds one vector to the record at c. */
+// @ts-ignore: decorator
+@inline function addOne<T, R>(c: usize, x: v128, m: v128): void {
+  const d = deviation<T, R>(x, v128.load(c, 32), m);
+  v128.store(c, v128.add<T>(v128.load(c), d));
+  v128.store(c, v128.add<T>(v128.load(c, 16), v128.mul<T>(d, d)), 16);
 }

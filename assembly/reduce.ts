@@ -1,6 +1,6 @@
 import { General, is, Masked, Plain, Rectified } from './tags';
-import { above, addRowTo, closed, closedRow, lanes, loadEnd, loadTail, rectified, storeEnd, storeTail, sum } from './vec';
-import { interleave, narrow, padded, repeatOf, widen } from './wide';
+import { above, closed, closedRow, lanes, loadEnd, loadTail, rectified, spillRow, storeEnd, storeTail, sum } from './vec';
+import { clear, interleave, narrow, repeatOf, vectors } from './wide';
 
 /**
  * total[c] = sum g,  dot[c] = sum g * (x - shift)      g = dy where the mask and the ReLU let it pass, 0 elsewhere
@@ -54,14 +54,13 @@ function walk<T, R, M>(
   } else if (is<R, General>()) {
     sweepGeneralRows<T, M>(total, dot, g, dy, y, x, mask, shift, outer, channels, step, maskStep, scratch);
   } else {
-    let coefficients = shift;
+    clear<T>(scratch, recordSize<R>(), channels);
+    interleave<T>(scratch, recordSize<R>(), 2, shift, channels, 1, 1);
     if (is<R, Rectified>()) {
-      coefficients = scratch + 2 * padded<T>(channels);
-      interleave<T>(coefficients, 3, 0, shift, channels, 1, 1);
-      interleave<T>(coefficients, 3, 1, scale, channels, 1, 1);
-      interleave<T>(coefficients, 3, 2, offset, channels, 1, 1);
+      interleave<T>(scratch, recordSize<R>(), 3, scale, channels, 1, 1);
+      interleave<T>(scratch, recordSize<R>(), 4, offset, channels, 1, 1);
     }
-    sweepRows<T, R, M>(total, dot, dy, x, mask, coefficients, outer, channels, step, maskStep, scratch);
+    sweepRows<T, R, M>(total, dot, dy, x, mask, outer, channels, step, maskStep, scratch);
   }
 }
 
@@ -201,81 +200,77 @@ function spill<T>(record: usize, total: usize, dot: usize): void {
   v128.store(record, v128.splat<T>(0), 16);
 }
 
-// Rows: [outer, columns], one accumulator per column in scratch: sum g, sum g * (x - shift), each one padded row.
+// Rows: [outer, columns], a record for every vector of columns in scratch.
+
+/** Vectors of a record: the lane sums of g and of g * (x - shift), shift, and scale and offset where x tells the sign. */
+// @ts-ignore: decorator
+@inline function recordSize<R>(): i32 {
+  return is<R, Rectified>() ? 5 : 3;
+}
 
 /** The sums of rows of `repeat` columns a channel. */
 function sweepColumns<T>(
   total: usize, dot: usize, dy: usize, x: usize, shift: usize,
-  outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, scratch: usize,
+  outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, records: usize,
 ): void {
   const columns = channels * repeat, bytes = <usize>columns * 8;
-  const k = scratch + 2 * padded<T>(columns), s = k + padded<T>(columns), q = s + bytes;
+  const s = records + 16 * vectors<T>(columns) * recordSize<Plain>(), q = s + bytes;
   memory.fill(s, 0, 2 * bytes);
-  widen<T>(k, shift, channels, repeat, inner);
+  clear<T>(records, recordSize<Plain>(), columns);
+  interleave<T>(records, recordSize<Plain>(), 2, shift, channels, repeat, inner);
   const together = inner == 1 ? repeat : 1;
   const rows = outer / together, done = <usize>(rows * together) * step;
-  sweepRows<T, Plain, Plain>(s, q, dy, x, 0, k, rows, columns, step * together, 0, scratch);
+  sweepRows<T, Plain, Plain>(s, q, dy, x, 0, rows, columns, step * together, 0, records);
   if (together > 1) {
-    sweepRows<T, Plain, Plain>(s, q, dy + done, x + done, 0, k, outer - rows * together, channels, step, 0, scratch);
+    sweepRows<T, Plain, Plain>(s, q, dy + done, x + done, 0, outer - rows * together, channels, step, 0, records);
   }
   narrow(total, s, channels, repeat, inner);
   narrow(dot, q, channels, repeat, inner);
 }
 
-/** Bytes of the coefficients of a vector of columns: shift, or a record of shift, scale and offset. */
-// @ts-ignore: decorator
-@inline function recordBytes<R>(): usize {
-  return is<R, Rectified>() ? 48 : 16;
-}
-
 /** Adds both sums of every column to the totals. Four rows at a step, a quarter of the tensor apart, as in `moments`. */
 function sweepRows<T, R, M>(
-  total: usize, dot: usize, dy: usize, x: usize, mask: usize, coefficients: usize,
-  outer: i32, columns: i32, step: usize, maskStep: usize, scratch: usize,
+  total: usize, dot: usize, dy: usize, x: usize, mask: usize,
+  outer: i32, columns: i32, step: usize, maskStep: usize, records: usize,
 ): void {
   const full = <usize>(columns / lanes<T>()) * 16, rest = columns & (lanes<T>() - 1);
-  const width = padded<T>(columns), s = scratch, q = scratch + width;
   const quarter = outer >> 2, apart = <usize>quarter * step, maskApart = <usize>quarter * maskStep;
   for (let o = 0; o < quarter; o += CHAIN) {
     const n = min(CHAIN, quarter - o);
-    memory.fill(s, 0, 2 * width);
-    addFourRows<T, R, M>(s, q, dy, x, mask, coefficients, n, full, rest, step, maskStep, apart, maskApart);
-    addRowTo<T>(total, s, full, rest);
-    addRowTo<T>(dot, q, full, rest);
+    addFourRows<T, R, M>(records, dy, x, mask, n, full, rest, step, maskStep, apart, maskApart);
+    spillRow<T>(total, dot, records, recordSize<R>(), full, rest);
     const bytes = <usize>n * step;
     dy += bytes; x += bytes; mask += <usize>n * maskStep;
   }
   if (outer & 3) {
-    memory.fill(s, 0, 2 * width);
     dy += 3 * apart; x += 3 * apart; mask += 3 * maskApart;
     for (let r = outer & 3; r > 0; --r) {
-      addRow<T, R, M>(s, q, dy, x, mask, coefficients, full, rest);
+      addRow<T, R, M>(records, dy, x, mask, full, rest);
       dy += step; x += step; mask += maskStep;
     }
-    addRowTo<T>(total, s, full, rest);
-    addRowTo<T>(dot, q, full, rest);
+    spillRow<T>(total, dot, records, recordSize<R>(), full, rest);
   }
 }
 
-/** Adds one vector of each of four rows, g and x - shift, to the lane sums. */
+/** Adds one vector of each of four rows, g and x - shift, to the lane sums of the record at c. */
 // @ts-ignore: decorator
 @inline function addFour<T>(
-  s: usize, q: usize, u0: v128, d0: v128, u1: v128, d1: v128, u2: v128, d2: v128, u3: v128, d3: v128,
+  c: usize, u0: v128, d0: v128, u1: v128, d1: v128, u2: v128, d2: v128, u3: v128, d3: v128,
 ): void {
   const u = v128.add<T>(v128.add<T>(u0, u1), v128.add<T>(u2, u3));
   const ud01 = v128.add<T>(v128.mul<T>(u0, d0), v128.mul<T>(u1, d1));
   const ud23 = v128.add<T>(v128.mul<T>(u2, d2), v128.mul<T>(u3, d3));
-  v128.store(s, v128.add<T>(v128.load(s), u));
-  v128.store(q, v128.add<T>(v128.load(q), v128.add<T>(ud01, ud23)));
+  v128.store(c, v128.add<T>(v128.load(c), u));
+  v128.store(c, v128.add<T>(v128.load(c, 16), v128.add<T>(ud01, ud23)), 16);
 }
 
 /**
  * n times four rows, those of a step `apart`: a quarter of the accumulator traffic. One pointer each for x, dy and the
- * coefficients, since with one for every row there are more than registers (0.85 instead of 0.58 ns a vector), as with one
+ * records, since with one for every row there are more than registers (0.85 instead of 0.58 ns a vector), as with one
  * for every coefficient (1.9).
  */
 function addFourRows<T, R, M>(
-  sums: usize, dots: usize, dy: usize, x: usize, mask: usize, coefficients: usize,
+  records: usize, dy: usize, x: usize, mask: usize,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
   let m0 = v128.splat<i32>(0), m1 = m0, m2 = m0, m3 = m0;
@@ -287,96 +282,91 @@ function addFourRows<T, R, M>(
       m3 = closedRow(mask + 3 * maskApart);
       mask += maskStep;
     }
-    let xp = x, gp = dy, s = sums, q = dots, c = coefficients;
+    let xp = x, gp = dy, c = records;
     const end = x + full;
     while (xp < end) {
-      const k = v128.load(c);
-      const a = is<R, Rectified>() ? v128.load(c, 16) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 32)) : k;
+      const k = v128.load(c, 32);
+      const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : k;
       const x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart;
       const d0 = deviation<T, M>(v128.load(xp), k, m0), d1 = deviation<T, M>(v128.load(x1), k, m1);
       const d2 = deviation<T, M>(v128.load(x2), k, m2), d3 = deviation<T, M>(v128.load(x3), k, m3);
       const g1 = gp + apart, g2 = g1 + apart, g3 = g2 + apart;
       const u0 = passing<T, R, M>(v128.load(gp), d0, a, b, m0), u1 = passing<T, R, M>(v128.load(g1), d1, a, b, m1);
       const u2 = passing<T, R, M>(v128.load(g2), d2, a, b, m2), u3 = passing<T, R, M>(v128.load(g3), d3, a, b, m3);
-      addFour<T>(s, q, u0, d0, u1, d1, u2, d2, u3, d3);
-      xp += 16; gp += 16; s += 16; q += 16; c += recordBytes<R>();
+      addFour<T>(c, u0, d0, u1, d1, u2, d2, u3, d3);
+      xp += 16; gp += 16; c += 16 * recordSize<R>();
     }
     if (rest) {
-      const k = is<R, Rectified>() ? v128.load(c) : loadEnd<T>(c, rest);
-      const a = is<R, Rectified>() ? v128.load(c, 16) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 32)) : k;
+      const k = v128.load(c, 32);
+      const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : k;
       const x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = gp + apart, g2 = g1 + apart, g3 = g2 + apart;
       const d0 = deviation<T, M>(loadEnd<T>(xp, rest), k, m0), d1 = deviation<T, M>(loadEnd<T>(x1, rest), k, m1);
       const d2 = deviation<T, M>(loadEnd<T>(x2, rest), k, m2), d3 = deviation<T, M>(loadEnd<T>(x3, rest), k, m3);
       const u0 = passing<T, R, M>(loadEnd<T>(gp, rest), d0, a, b, m0), u1 = passing<T, R, M>(loadEnd<T>(g1, rest), d1, a, b, m1);
       const u2 = passing<T, R, M>(loadEnd<T>(g2, rest), d2, a, b, m2), u3 = passing<T, R, M>(loadEnd<T>(g3, rest), d3, a, b, m3);
-      addFour<T>(s, q, u0, d0, u1, d1, u2, d2, u3, d3);
+      addFour<T>(c, u0, d0, u1, d1, u2, d2, u3, d3);
     }
     x += step; dy += step;
   }
 }
 
 /** One row. */
-function addRow<T, R, M>(
-  s: usize, q: usize, dy: usize, x: usize, mask: usize, c: usize, full: usize, rest: i32,
-): void {
+function addRow<T, R, M>(c: usize, dy: usize, x: usize, mask: usize, full: usize, rest: i32): void {
   const m = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
   for (let i: usize = 0; i < full; i += 16) {
-    const k = v128.load(c);
-    const a = is<R, Rectified>() ? v128.load(c, 16) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 32)) : k;
-    const d = deviation<T, M>(v128.load(x + i), k, m), u = passing<T, R, M>(v128.load(dy + i), d, a, b, m);
-    v128.store(s + i, v128.add<T>(v128.load(s + i), u));
-    v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
-    c += recordBytes<R>();
+    addOne<T, R, M>(c, v128.load(dy + i), v128.load(x + i), m);
+    c += 16 * recordSize<R>();
   }
-  if (rest) {
-    const k = is<R, Rectified>() ? v128.load(c) : loadEnd<T>(c, rest);
-    const a = is<R, Rectified>() ? v128.load(c, 16) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 32)) : k;
-    const d = deviation<T, M>(loadEnd<T>(x + full, rest), k, m);
-    const u = passing<T, R, M>(loadEnd<T>(dy + full, rest), d, a, b, m);
-    v128.store(s + full, v128.add<T>(v128.load(s + full), u));
-    v128.store(q + full, v128.add<T>(v128.load(q + full), v128.mul<T>(u, d)));
-  }
+  if (rest) addOne<T, R, M>(c, loadEnd<T>(dy + full, rest), loadEnd<T>(x + full, rest), m);
+}
+
+/** Adds one vector to the record at c. */
+// @ts-ignore: decorator
+@inline function addOne<T, R, M>(c: usize, dy: v128, x: v128, m: v128): void {
+  const k = v128.load(c, 32);
+  const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : k;
+  const d = deviation<T, M>(x, k, m), u = passing<T, R, M>(dy, d, a, b, m);
+  v128.store(c, v128.add<T>(v128.load(c), u));
+  v128.store(c, v128.add<T>(v128.load(c, 16), v128.mul<T>(u, d)), 16);
 }
 
 /** Rows by the sign of y, writing g, or both; they are read and written one after another. */
 function sweepGeneralRows<T, M>(
   total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize,
-  outer: i32, channels: i32, step: usize, maskStep: usize, scratch: usize,
+  outer: i32, channels: i32, step: usize, maskStep: usize, records: usize,
 ): void {
   const full = <usize>(channels / lanes<T>()) * 16, rest = channels & (lanes<T>() - 1);
-  const width = padded<T>(channels), s = scratch, q = scratch + width;
+  clear<T>(records, recordSize<General>(), channels);
+  interleave<T>(records, recordSize<General>(), 2, shift, channels, 1, 1);
   for (let o = 0; o < outer; o += CHAIN) {
     const n = min(CHAIN, outer - o);
-    memory.fill(s, 0, 2 * width);
     for (let r = 0; r < n; ++r) {
-      addGeneralRow<T, M>(s, q, g, dy, y, x, mask, shift, full, rest);
+      addGeneralRow<T, M>(records, g, dy, y, x, mask, full, rest);
       dy += step; x += step; mask += maskStep;
       if (g) g += step;
       if (y) y += step;
     }
-    addRowTo<T>(total, s, full, rest);
-    addRowTo<T>(dot, q, full, rest);
+    spillRow<T>(total, dot, records, recordSize<General>(), full, rest);
   }
 }
 
 function addGeneralRow<T, M>(
-  s: usize, q: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize, full: usize, rest: i32,
+  c: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, full: usize, rest: i32,
 ): void {
   const m = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
   for (let i: usize = 0; i < full; i += 16) {
-    const d = deviation<T, M>(v128.load(x + i), v128.load(shift + i), m);
-    let u = passing<T, General, M>(v128.load(dy + i), d, d, d, m);
+    let u = v128.load(dy + i);
     if (y) u = rectified<T>(u, v128.load(y + i));
+    if (is<M, Masked>()) u = v128.andnot(u, m);
     if (g) v128.store(g + i, u);
-    v128.store(s + i, v128.add<T>(v128.load(s + i), u));
-    v128.store(q + i, v128.add<T>(v128.load(q + i), v128.mul<T>(u, d)));
+    addOne<T, General, M>(c, u, v128.load(x + i), m);
+    c += 16 * recordSize<General>();
   }
   if (rest) {
-    const d = deviation<T, M>(loadEnd<T>(x + full, rest), loadEnd<T>(shift + full, rest), m);
-    let u = passing<T, General, M>(loadEnd<T>(dy + full, rest), d, d, d, m);
+    let u = loadEnd<T>(dy + full, rest);
     if (y) u = rectified<T>(u, loadEnd<T>(y + full, rest));
+    if (is<M, Masked>()) u = v128.andnot(u, m);
     if (g) storeEnd<T>(g + full, u, rest);
-    v128.store(s + full, v128.add<T>(v128.load(s + full), u));
-    v128.store(q + full, v128.add<T>(v128.load(q + full), v128.mul<T>(u, d)));
+    addOne<T, General, M>(c, u, loadEnd<T>(x + full, rest), m);
   }
 }

@@ -103,13 +103,25 @@ export function storeEnd<T>(p: usize, v: v128, n: i32): void {
   return v128.load_splat<i16>(p);
 }
 
-/** Adds a row of T, `full` bytes in whole vectors and `rest` elements, to a row of f64. */
-export function addRowTo<T>(total: usize, row: usize, full: usize, rest: i32): void {
-  const end = row + full;
-  while (row < end) {
-    addTo<T>(total, v128.load(row));
-    row += 16;
-    total += 8 * lanes<T>();
+/**
+ * Adds the first two vectors of every record, lane sums, to two rows of f64, and clears them. Records are of `size`
+ * vectors, one for each of `full` bytes in whole vectors of columns and one for `rest` columns.
+ */
+export function spillRow<T>(first: usize, second: usize, record: usize, size: i32, full: usize, rest: i32): void {
+  const zero = v128.splat<T>(0);
+  for (; full; full -= 16) {
+    addTo<T>(first, v128.load(record));
+    addTo<T>(second, v128.load(record, 16));
+    v128.store(record, zero);
+    v128.store(record, zero, 16);
+    first += 8 * lanes<T>();
+    second += 8 * lanes<T>();
+    record += 16 * size;
   }
-  if (rest) addTailTo<T>(total, v128.load(row), rest);
+  if (rest) {
+    addTailTo<T>(first, v128.load(record), rest);
+    addTailTo<T>(second, v128.load(record, 16), rest);
+    v128.store(record, zero);
+    v128.store(record, zero, 16);
+  }
 }

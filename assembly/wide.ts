@@ -22,32 +22,16 @@ const WIDTH: i32 = 64;
   return outer >= repeat ? repeat : 1;
 }
 
-/**
- * Bytes of one row of T in scratch: whole vectors, and a cache line more. Without it rows of 4 KiB would meet those of
- * the tensor in one set of the L1 cache (measured: see bench/NOTES.md).
- */
+/** Vectors that hold so many columns. */
 // @ts-ignore: decorator
-@inline export function padded<T>(columns: i32): usize {
-  return ((<usize>columns * sizeof<T>() + 15) & ~15) + 64;
+@inline export function vectors<T>(columns: i32): i32 {
+  return (columns + lanes<T>() - 1) / lanes<T>();
 }
 
-/** Writes per-channel numbers once for every column; `to` may be `from`. */
-export function widen<T>(to: usize, from: usize, channels: i32, repeat: i32, inner: i32): void {
-  if (inner == 1) {
-    let done = <usize>channels * sizeof<T>();
-    const end = done * repeat;
-    if (to != from) memory.copy(to, from, done);
-    while (done < end) {
-      const bytes = min(done, end - done);
-      memory.copy(to + done, to, bytes);
-      done += bytes;
-    }
-  } else {
-    for (let c = channels - 1; c >= 0; --c) {
-      const value = load<T>(from + <usize>c * sizeof<T>());
-      for (let i = 0; i < inner; ++i) store<T>(to + <usize>(c * inner + i) * sizeof<T>(), value);
-    }
-  }
+/** Clears records of `size` vectors, one for every vector of columns. */
+// @ts-ignore: decorator
+@inline export function clear<T>(records: usize, size: i32, columns: i32): void {
+  memory.fill(records, 0, <usize>(16 * size) * vectors<T>(columns));
 }
 
 /** total[c] = the sum of the columns of channel c. */

@@ -61,5 +61,5 @@ const WIDENED = 320;
 /** Scratch bytes that kernels may use: a record of 48 a channel in planes, or K, lane sums and totals of each column. */
 export function scratchBytes(channels: number, inner: number): number {
   const columns = Math.max(WIDENED, inner < 4 ? channels * inner : 0);
-  return 64 + Math.max(48 * (channels + 1), 40 * columns + 4 * 80);
+  return 64 + Math.max(48 * (channels + 1), 48 * columns + 4 * 80);
 }
