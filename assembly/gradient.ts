@@ -1,7 +1,7 @@
 import { is, Masked, Plain, Rectified } from './tags';
 import { above, closed, closedRow, lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
-import { interleave, repeatOf } from './wide';
+import { interleave, negate, repeatOf } from './wide';
 
 /**
  * dx = g * p + ((x - shift) * q + r) [where mask, else 0]      g, or 0 where (x - shift) * p + offset <= 0
@@ -62,7 +62,10 @@ function walk<T, R, M>(
   interleave<T>(scratch, recordSize<R>(), 1, p, channels, repeat, inner);
   interleave<T>(scratch, recordSize<R>(), 2, q, channels, repeat, inner);
   interleave<T>(scratch, recordSize<R>(), 3, r, channels, repeat, inner);
-  if (is<R, Rectified>()) interleave<T>(scratch, recordSize<R>(), 4, offset, channels, repeat, inner);
+  if (is<R, Rectified>()) {
+    interleave<T>(scratch, recordSize<R>(), 4, offset, channels, repeat, inner);
+    negate<T>(scratch, recordSize<R>(), 4, channels * repeat);
+  }
   const together = inner == 1 ? repeat : 1;
   const wide = outer / together, bytes = <usize>(wide * together) * step;
   rows<T, R, M>(dx, g, x, mask, scratch, wide, channels * repeat, step * together, maskStep);
@@ -139,7 +142,7 @@ function rows<T, R, M>(
 // @ts-ignore: decorator
 @inline function at<T, R, M>(g: v128, x: v128, c: usize, m: v128): v128 {
   const r = v128.load(c, 48);
-  const b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : r;
+  const b = is<R, Rectified>() ? v128.load(c, 64) : r;
   return op<T, R, M>(g, x, v128.load(c), v128.load(c, 16), v128.load(c, 32), r, b, m);
 }
 
@@ -159,7 +162,7 @@ function rowPairs<T, R, M>(
     const end = x0 + full;
     while (x0 < end) {
       const k = v128.load(c), p = v128.load(c, 16), q = v128.load(c, 32), r = v128.load(c, 48);
-      const b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : r;
+      const b = is<R, Rectified>() ? v128.load(c, 64) : r;
       const u = op<T, R, M>(v128.load(g0), v128.load(x0), k, p, q, r, b, m0);
       const v = op<T, R, M>(v128.load(g0 + apart), v128.load(x0 + apart), k, p, q, r, b, m1);
       v128.store(dx0, u);

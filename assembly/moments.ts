@@ -348,9 +348,9 @@ function addFourRows<T, R>(
       xp += 16; c += 16 * VECTORS;
     }
     if (rest) {
-      const k = v128.load(c, 32), x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart;
+      const k = v128.load(c, 32), x1 = end + apart, x2 = x1 + apart, x3 = x2 + apart;
       addFour<T>(
-        c, deviation<T, R>(loadEnd<T>(xp, rest), k, m0), deviation<T, R>(loadEnd<T>(x1, rest), k, m1),
+        c, deviation<T, R>(loadEnd<T>(end, rest), k, m0), deviation<T, R>(loadEnd<T>(x1, rest), k, m1),
         deviation<T, R>(loadEnd<T>(x2, rest), k, m2), deviation<T, R>(loadEnd<T>(x3, rest), k, m3),
       );
     }

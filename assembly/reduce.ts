@@ -1,6 +1,6 @@
 import { General, is, Masked, Plain, Rectified } from './tags';
 import { above, closed, closedRow, lanes, loadEnd, loadTail, rectified, spillRow, storeEnd, storeTail, sum } from './vec';
-import { clear, interleave, narrow, repeatOf, vectors } from './wide';
+import { clear, interleave, narrow, negate, repeatOf, vectors } from './wide';
 
 /**
  * total[c] = sum g,  dot[c] = sum g * (x - shift)      g = dy where the mask and the ReLU let it pass, 0 elsewhere
@@ -59,6 +59,7 @@ function walk<T, R, M>(
     if (is<R, Rectified>()) {
       interleave<T>(scratch, recordSize<R>(), 3, scale, channels, 1, 1);
       interleave<T>(scratch, recordSize<R>(), 4, offset, channels, 1, 1);
+      negate<T>(scratch, recordSize<R>(), 4, channels);
     }
     sweepRows<T, R, M>(total, dot, dy, x, mask, outer, channels, step, maskStep, scratch);
   }
@@ -202,7 +203,7 @@ function spill<T>(record: usize, total: usize, dot: usize): void {
 
 // Rows: [outer, columns], a record for every vector of columns in scratch.
 
-/** Vectors of a record: the lane sums of g and of g * (x - shift), shift, and scale and offset where x tells the sign. */
+/** Vectors of a record: the lane sums of g and of g * (x - shift), shift, and scale and minus offset where x tells the sign. */
 // @ts-ignore: decorator
 @inline function recordSize<R>(): i32 {
   return is<R, Rectified>() ? 5 : 3;
@@ -286,7 +287,7 @@ function addFourRows<T, R, M>(
     const end = x + full;
     while (xp < end) {
       const k = v128.load(c, 32);
-      const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : k;
+      const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.load(c, 64) : k;
       const x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart;
       const d0 = deviation<T, M>(v128.load(xp), k, m0), d1 = deviation<T, M>(v128.load(x1), k, m1);
       const d2 = deviation<T, M>(v128.load(x2), k, m2), d3 = deviation<T, M>(v128.load(x3), k, m3);
@@ -297,12 +298,13 @@ function addFourRows<T, R, M>(
       xp += 16; gp += 16; c += 16 * recordSize<R>();
     }
     if (rest) {
-      const k = v128.load(c, 32);
-      const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : k;
-      const x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = gp + apart, g2 = g1 + apart, g3 = g2 + apart;
-      const d0 = deviation<T, M>(loadEnd<T>(xp, rest), k, m0), d1 = deviation<T, M>(loadEnd<T>(x1, rest), k, m1);
+      // Not from xp and gp: V8 would then compute what both have in common before it knows whether the loop goes on.
+      const k = v128.load(c, 32), g0 = dy + full;
+      const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.load(c, 64) : k;
+      const x1 = end + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = g0 + apart, g2 = g1 + apart, g3 = g2 + apart;
+      const d0 = deviation<T, M>(loadEnd<T>(end, rest), k, m0), d1 = deviation<T, M>(loadEnd<T>(x1, rest), k, m1);
       const d2 = deviation<T, M>(loadEnd<T>(x2, rest), k, m2), d3 = deviation<T, M>(loadEnd<T>(x3, rest), k, m3);
-      const u0 = passing<T, R, M>(loadEnd<T>(gp, rest), d0, a, b, m0), u1 = passing<T, R, M>(loadEnd<T>(g1, rest), d1, a, b, m1);
+      const u0 = passing<T, R, M>(loadEnd<T>(g0, rest), d0, a, b, m0), u1 = passing<T, R, M>(loadEnd<T>(g1, rest), d1, a, b, m1);
       const u2 = passing<T, R, M>(loadEnd<T>(g2, rest), d2, a, b, m2), u3 = passing<T, R, M>(loadEnd<T>(g3, rest), d3, a, b, m3);
       addFour<T>(c, u0, d0, u1, d1, u2, d2, u3, d3);
     }
@@ -324,7 +326,7 @@ function addRow<T, R, M>(c: usize, dy: usize, x: usize, mask: usize, full: usize
 // @ts-ignore: decorator
 @inline function addOne<T, R, M>(c: usize, dy: v128, x: v128, m: v128): void {
   const k = v128.load(c, 32);
-  const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load(c, 64)) : k;
+  const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.load(c, 64) : k;
   const d = deviation<T, M>(x, k, m), u = passing<T, R, M>(dy, d, a, b, m);
   v128.store(c, v128.add<T>(v128.load(c), u));
   v128.store(c, v128.add<T>(v128.load(c, 16), v128.mul<T>(u, d)), 16);

@@ -74,3 +74,12 @@ export function interleave<T>(
     if (++c == channels) c = 0;
   }
 }
+
+/** Changes the sign of vector `index` of all records. */
+export function negate<T>(records: usize, size: i32, index: i32, columns: i32): void {
+  let p = records + 16 * index;
+  for (let i = vectors<T>(columns); i > 0; --i) {
+    v128.store(p, v128.neg<T>(v128.load(p)));
+    p += 16 * size;
+  }
+}
