@@ -72,15 +72,26 @@ function walk<T, R>(
   }
 }
 
+/**
+ * Bytes of a plane from which two channels share their mask: it is then no longer in the L1 cache when the next channel
+ * needs it. 32x64x112x112 takes 1.15 times the plain call instead of 1.30, planes just below would take 1.43 instead of 1.36.
+ */
+const LARGE: usize = 48 << 10;
+
 function planes<T, R>(
   y: usize, x: usize, z: usize, mask: usize, k: usize, a: usize, b: usize, floor: v128,
   outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize,
 ): void {
   const plane = <usize>inner * sizeof<T>();
   for (let o = 0; o < outer; ++o) {
-    for (let i: usize = 0, p: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), p += plane) {
-      run<T, R>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner);
+    const end = <usize>channels * sizeof<T>();
+    let i: usize = 0, p: usize = 0;
+    if (hasMask<R>() && plane >= LARGE) {
+      for (; i < end - sizeof<T>(); i += 2 * sizeof<T>(), p += 2 * plane) {
+        runTwo<T, R>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner, plane);
+      }
     }
+    for (; i < end; i += sizeof<T>(), p += plane) run<T, R>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner);
     y += step; x += step; z += step; mask += maskStep;
   }
 }
@@ -114,6 +125,34 @@ function planes<T, R>(
   if (rest) {
     const z0 = hasResidual<R>() ? loadTail<T>(z, rest) : k, m0 = hasMask<R>() ? closed<T>(mask) : k;
     storeTail<T>(y, op<T, R>(loadTail<T>(end, rest), z0, k, a, b, floor, m0), rest);
+  }
+}
+
+/** The planes of two channels, `apart` from one another. */
+// @ts-ignore: decorator
+@inline function runTwo<T, R>(
+  y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32, apart: usize,
+): void {
+  const next: usize = sizeof<T>();
+  const k0 = v128.load_splat<T>(shift), a0 = v128.load_splat<T>(scale), b0 = v128.load_splat<T>(offset);
+  const k1 = v128.load_splat<T>(shift + next), a1 = v128.load_splat<T>(scale + next), b1 = v128.load_splat<T>(offset + next);
+  const rest = n & (lanes<T>() - 1), full = <usize>(n - rest) * sizeof<T>();
+  const end = x + full, yEnd = y + full, zEnd = z + full;
+  while (x < end) {
+    const m = closed<T>(mask);
+    const u = op<T, R>(v128.load(x), hasResidual<R>() ? v128.load(z) : k0, k0, a0, b0, floor, m);
+    const v = op<T, R>(v128.load(x + apart), hasResidual<R>() ? v128.load(z + apart) : k1, k1, a1, b1, floor, m);
+    v128.store(y, u);
+    v128.store(y + apart, v);
+    x += 16; y += 16; mask += 2 * lanes<T>();
+    if (hasResidual<R>()) z += 16;
+  }
+  if (rest) {
+    const m = closed<T>(mask), x1 = end + apart, z1 = zEnd + apart;
+    const u = op<T, R>(loadEnd<T>(end, rest), hasResidual<R>() ? loadEnd<T>(zEnd, rest) : k0, k0, a0, b0, floor, m);
+    const v = op<T, R>(loadEnd<T>(x1, rest), hasResidual<R>() ? loadEnd<T>(z1, rest) : k1, k1, a1, b1, floor, m);
+    storeEnd<T>(yEnd, u, rest);
+    storeEnd<T>(yEnd + apart, v, rest);
   }
 }
 
