@@ -34,7 +34,7 @@ export const MOST_CHANNELS = 4096;
  * 32x128x56x56 on. Smaller ones stay in the L3 cache anyway.
  */
 const LARGE = 2 ** 22;
-const CACHED = 2 ** 19;
+const CACHED = 2 ** 20;
 
 /**
  * Cuts an array into groups of blocks of at most `limit` elements, so that as many groups as possible are one block:
