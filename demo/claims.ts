@@ -1,6 +1,5 @@
 /** The experiments' results as the page shows them: read from what is committed when the page is built. */
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
 
 /** In the order of the page. */
@@ -9,8 +8,8 @@ const NAMES = ['learning-rate', 'initial-spread', 'depth', 'scale', 'bias', 'sta
 const RESULTS = '../examples/experiments/results/';
 /** Where index.html wants them. */
 const PLACE = '<!-- claims -->';
-/** As style.css: below it there is no room for panels side by side. */
-const NARROW = '(max-width: 62rem)';
+/** In a window narrower than this part of a figure, its text becomes too small. */
+const LEAST_SCALE = 0.8;
 /** An experiment's page, as report.ts of the experiments writes it. */
 const PAGE = new RegExp([
   '^# (?<title>.+)', String.raw`\*\*The paper\.\*\* (?<claim>.+)`, String.raw`\*\*Here\.\*\* (?<method>.+)`,
@@ -26,7 +25,7 @@ export function claims(): Plugin {
       order: 'pre',
       handler(html, { server }) {
         // Files outside of the page's folder have an address of their own while it is being worked on.
-        const folder = server ? `/@fs${fileURLToPath(new URL(RESULTS, import.meta.url))}` : RESULTS;
+        const folder = server ? `/@fs${new URL(RESULTS, import.meta.url).pathname}` : RESULTS;
         const results = NAMES.map(read);
         const list = results.map(({ name, title, outcome }) => `<li><a href="#claim-${name}">${title}</a> ${mark(outcome)}</li>`);
         return html.replace(PLACE, () => [
@@ -38,8 +37,9 @@ export function claims(): Plugin {
 }
 
 type Part = 'title' | 'claim' | 'method' | 'description' | 'command' | 'outcome' | 'text' | 'table';
+interface Size { width: number; height: number }
 /** The parts of a page, escaped, and the sizes of both figures. */
-type Result = Record<Part | 'name' | 'wide' | 'narrow', string>;
+type Result = Record<Part | 'name', string> & Record<'wide' | 'narrow', Size>;
 
 /** @throws {SyntaxError} where a page is not as the experiments write it. */
 function read(name: string): Result {
@@ -50,9 +50,14 @@ function read(name: string): Result {
   return { name, ...parts, wide: sizeOf(file('svg')), narrow: sizeOf(file('narrow.svg')) };
 }
 
+function sizeOf(svg: string): Size {
+  const [, width, height] = /^<svg [^>]*?width="(\d+)" height="(\d+)"/.exec(svg)!;
+  return { width: Number(width), height: Number(height) };
+}
+
 /** Attributes that keep the place of a figure until it has come. */
-function sizeOf(svg: string): string {
-  return /^<svg [^>]*?(width="\d+" height="\d+")/.exec(svg)![1]!;
+function place({ width, height }: Size): string {
+  return `width="${width}" height="${height}"`;
 }
 
 /** A bar within a cell of Markdown is an entity already. */
@@ -83,8 +88,8 @@ function article({ name, title, claim, method, description, command, outcome, te
     </div>
     <figure>
       <picture>
-        <source media="${NARROW}" srcset="${folder}${name}.narrow.svg" ${narrow}>
-        <img src="${folder}${name}.svg" ${wide} alt="${description}" loading="lazy" decoding="async">
+        <source media="(max-width: ${LEAST_SCALE * wide.width}px)" srcset="${folder}${name}.narrow.svg" ${place(narrow)}>
+        <img src="${folder}${name}.svg" ${place(wide)} alt="${description}" loading="lazy" decoding="async">
       </picture>
       <figcaption>
         <p>${mark(outcome)} ${prose(text)}</p>
@@ -93,7 +98,7 @@ function article({ name, title, claim, method, description, command, outcome, te
     </figure>
     <details>
       <summary>The same as numbers</summary>
-      <div class="scroll">${tableOf(table)}</div>
+      <div class="scroll" tabindex="0" role="region" aria-label="${title}: numbers">${tableOf(table)}</div>
     </details>
   </article>`;
 }

@@ -71,12 +71,12 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
   });
 
   it('does not load the figures of the experiments before the visitor comes near', async () => {
-    const page = await browser.newPage(), figures = `document.querySelectorAll('.claim img')`;
+    const page = await browser.newPage();
     const loaded = () => page.evaluate(() => performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('.svg')).length);
-    await page.goto(server.url, { waitUntil: 'networkidle0' });
+    await page.goto(server.url);
     expect(await loaded()).toBe(0);
     await page.$eval('.claim img', (figure) => { figure.scrollIntoView(); });
-    await page.waitForFunction(`${figures}[0].complete`);
+    await page.waitForFunction(`document.querySelector('.claim img').complete`, { polling: 50 });
     expect(await loaded()).toBeGreaterThan(0);
     await page.close();
   });
@@ -266,8 +266,9 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
         expect(before).toBeGreaterThan(100);
         expect((clientWidth / naturalWidth) * FIGURE_TEXT, kept[i]!.name).toBeGreaterThan(READABLE);
         expect(alt.startsWith(`${kept[i]!.title}: `)).toBe(true);
-        const corner = await page.evaluate(firstPixel, await figure.screenshot({ encoding: 'base64' }));
+        const { corner, contrast } = await page.evaluate(groundAndInk, await figure.screenshot({ encoding: 'base64' }));
         corner.forEach((part, c) => { expect(Math.abs(part - ground[c]!), `${corner} on ${ground}`).toBeLessThan(4); });
+        expect(contrast).toBeGreaterThan(180);
       }
     });
 
@@ -314,10 +315,12 @@ function colouredPixels(id: string): number {
   return count;
 }
 
-/** Red, green and blue of the upper left corner of a PNG. */
-async function firstPixel(base64: string): Promise<number[]> {
+/** Of a PNG the colour of the upper left corner, and how far the lightness of another pixel gets from it, of 255. */
+async function groundAndInk(base64: string): Promise<{ corner: number[]; contrast: number }> {
   const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
-  const context = new OffscreenCanvas(1, 1).getContext('2d')!;
+  const context = new OffscreenCanvas(image.width, image.height).getContext('2d')!;
   context.drawImage(image, 0, 0);
-  return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  const { data } = context.getImageData(0, 0, image.width, image.height);
+  const lightness = Array.from({ length: data.length / 4 }, (_, i) => (data[4 * i]! + data[4 * i + 1]! + data[4 * i + 2]!) / 3);
+  return { corner: [...data.slice(0, 3)], contrast: lightness.reduce((most, value) => Math.max(most, Math.abs(value - lightness[0]!)), 0) };
 }
