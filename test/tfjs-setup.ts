@@ -7,7 +7,7 @@ import { differentiate, normalise } from './oracle.js';
 import { sizeOf } from './setup.js';
 
 /** Node reads the backend's wasm files, a browser fetches them. */
-const files = new URL('../node_modules/@tensorflow/tfjs-backend-wasm/dist/', import.meta.url);
+const here = import.meta.url, files = new URL('../node_modules/@tensorflow/tfjs-backend-wasm/dist/', here);
 setWasmPaths(files.protocol === 'file:' ? decodeURIComponent(files.pathname) : files.href);
 
 /** What users pass: both namespaces in one. */
