@@ -4,17 +4,19 @@ import { executableOf, puppeteer } from './test/browsers.js';
 
 /** Both kinds run at the same time, on machines with few cores too: a test of a second may take several. */
 const common = { include: ['test/*.test.ts'], testTimeout: 60_000 };
-/** They start Node, load the package anew, or load tfjs and its wasm files as Node does. */
-const NODE_ONLY = ['test/readme.test.ts', 'test/fallback.test.ts', 'test/experiments.test.ts', 'test/tfjs-*.test.ts'];
+/** They start Node, load the package anew, or look into what dist/tfjs.js keeps to itself. */
+const NODE_ONLY = ['test/readme.test.ts', 'test/fallback.test.ts', 'test/experiments.test.ts', 'test/tfjs-devices.test.ts'];
 const present = (['chrome', 'firefox'] as const).filter((browser) => {
   const found = executableOf(browser) !== undefined, debian = { chrome: 'chromium', firefox: 'firefox-esr' }[browser];
   if (!found) console.warn(`Tests in ${debian} are skipped: it is not installed (apt-get install ${debian}).`);
   return found;
 });
 
-/** The same files in real browsers, for the package as it ships: what tests import from index.ts comes from dist. */
+/** The same files in real browsers, for the package as it ships: what tests import from index.ts and tfjs.ts comes from dist. */
 const browsers = {
-  resolve: { alias: [{ find: /^\.\.\/src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) }] },
+  resolve: { alias: [{ find: /^\.\.\/src\/(index|tfjs)\.js$/, replacement: `${fileURLToPath(new URL('dist', import.meta.url))}/$1.js` }] },
+  // Found at start, not when a test imports them: that would load it anew. Their wasm files are fetched from where they are.
+  optimizeDeps: { include: ['core', 'layers', 'backend-cpu', 'backend-wasm'].map((name) => `@tensorflow/tfjs-${name}`) },
   test: {
     ...common,
     name: 'dist',

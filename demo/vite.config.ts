@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
+import { claims } from './claims.js';
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -7,6 +8,7 @@ export default defineConfig({
   root: path('.'),
   // Relative addresses: the build works from any folder of any server.
   base: './',
+  plugins: [claims()],
   // The package as it ships: Vite does not resolve a package's own name from within it.
   resolve: { alias: { 'batchnorm-wasm': path('../dist/index.js') } },
   build: { outDir: path('../out/demo'), emptyOutDir: true, target: 'es2022' },

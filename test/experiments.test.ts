@@ -63,9 +63,10 @@ describe('an experiment of a few steps', () => {
     }
     expect(both.printed).toContain(conclusion.text);
     expect(page).not.toMatch(/undefined|NaN|Infinity/);
-    const svg = both.read(`${name}.svg`);
-    expect(svg).toMatch(/^<svg[\s\S]*<\/svg>$/);
-    expect(svg).not.toMatch(/NaN|undefined/);
+    for (const svg of [both.read(`${name}.svg`), both.read(`${name}.narrow.svg`)]) {
+      expect(svg).toMatch(/^<svg[\s\S]*<\/svg>$/);
+      expect(svg).not.toMatch(/NaN|undefined/);
+    }
   });
 
   it('on scale: with eps = 0 that of the weights changes neither output nor gradients; eps does', () => {
@@ -101,6 +102,7 @@ describe('the results that are kept', () => {
     expect(kept(`${name}.json`)).toBe(numbers(report, command));
     expect(kept(`${name}.md`)).toBe(page(experiment, report, command));
     expect(kept(`${name}.svg`)).toBe(chart(experiment.title, report.panels));
+    expect(kept(`${name}.narrow.svg`)).toBe(chart(experiment.title, report.panels, true));
   });
 });
 

@@ -1,18 +1,17 @@
 /** tfjs with both backends, and batch norm over any axis as an oracle in f64. */
-import { createRequire } from 'node:module';
-import { dirname, sep } from 'node:path';
-import type * as core from '@tensorflow/tfjs-core';
-import type * as layers from '@tensorflow/tfjs-layers';
+import * as core from '@tensorflow/tfjs-core';
+import * as layers from '@tensorflow/tfjs-layers';
+import '@tensorflow/tfjs-backend-cpu';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { differentiate, normalise } from './oracle.js';
 import { sizeOf } from './setup.js';
 
-const require = createRequire(import.meta.url);
-require('@tensorflow/tfjs-backend-cpu');
-const { setWasmPaths } = require('@tensorflow/tfjs-backend-wasm') as typeof import('@tensorflow/tfjs-backend-wasm');
-setWasmPaths(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + sep);
+/** Node reads the backend's wasm files, a browser fetches them. */
+const here = import.meta.url, files = new URL('../node_modules/@tensorflow/tfjs-backend-wasm/dist/', here);
+setWasmPaths(files.protocol === 'file:' ? decodeURIComponent(files.pathname) : files.href);
 
 /** What users pass: both namespaces in one. */
-export const tf: typeof core & typeof layers = { ...require('@tensorflow/tfjs-core'), ...require('@tensorflow/tfjs-layers') };
+export const tf = { ...core, ...layers };
 
 export const BACKENDS = ['wasm', 'cpu'] as const;
 

@@ -1,8 +1,10 @@
 /** The page as a visitor has it: built, served from a folder of a server, and used in Chromium, light and dark. */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'puppeteer-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EXPERIMENTS } from '../../examples/experiments/index.js';
 import { executableOf, start } from '../../test/browsers.js';
 import { PRESETS } from '../settings.js';
 import { serve } from './serve.js';
@@ -13,6 +15,16 @@ const FIRST_INTERACTION = 2_000;
 /** Other programs may have the processor at one of them. */
 const ATTEMPTS = 3;
 const PATIENCE = 60_000;
+/** Of the smallest text in a figure: pixels as drawn, and the least that can be read. */
+const FIGURE_TEXT = 13;
+const READABLE = 9;
+
+/** Every experiment with what is kept of it. */
+const kept = EXPERIMENTS.map((experiment) => {
+  const file = new URL(`../../examples/experiments/results/${experiment.name}.json`, import.meta.url);
+  const { command, conclusion, rows } = JSON.parse(readFileSync(file, 'utf8'));
+  return { ...experiment, command, conclusion, table: experiment.summary(rows).table };
+});
 
 const chromium = executableOf('chrome');
 if (!chromium) console.warn('The page’s tests are skipped: there is no Chromium (Debian: apt-get install chromium).');
@@ -55,6 +67,17 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
     expect(await page.$eval('#step', ({ textContent }) => textContent)).toBe('0');
     await page.click('#train');
     await page.waitForFunction(`document.getElementById('step').textContent !== '0'`);
+    await page.close();
+  });
+
+  it('does not load the figures of the experiments before the visitor comes near', async () => {
+    const page = await browser.newPage();
+    const loaded = () => page.evaluate(() => performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('.svg')).length);
+    await page.goto(server.url);
+    expect(await loaded()).toBe(0);
+    await page.$eval('.claim img', (figure) => { figure.scrollIntoView(); });
+    await page.waitForFunction(`document.querySelector('.claim img').complete`, { polling: 50 });
+    expect(await loaded()).toBeGreaterThan(0);
     await page.close();
   });
 
@@ -217,6 +240,44 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       expect(await text('#speed-status')).toMatch(/^A tensor takes at least 2 values a channel and at most 64 million/);
     });
 
+    it('shows every experiment: what the paper says, what is shown here, and the exact command', async () => {
+      expect(await texts('.claim h3')).toEqual(kept.map(({ title }) => title));
+      expect(await texts('.claim .command')).toEqual(kept.map(({ name }) => `npm run experiments -- ${name} --seeds 1,2,3`));
+      expect(await texts('.claim .command')).toEqual(kept.map(({ command }) => command));
+      expect(await texts('.claim .pair p:first-child')).toEqual(kept.map(({ claim }) => `The paper. ${claim}`));
+      expect(await texts('.claim .pair p:last-child')).toEqual(kept.map(({ method }) => `Here. ${method.replaceAll('`', '')}`));
+      const outcomes = kept.map(({ conclusion: { shows } }) => (shows ? 'Shown' : 'Not shown'));
+      expect(await texts('.claim figcaption p')).toEqual(kept.map(({ conclusion: { text } }, i) => `${outcomes[i]} ${text}`));
+      expect(await texts('.claims li')).toEqual(kept.map(({ title }, i) => `${title} ${outcomes[i]}`));
+      const targets = await page.$$eval('.claims a', (links) => links.map((link) => document.querySelector(link.getAttribute('href')!)!.textContent));
+      targets.forEach((target, i) => { expect(target).toContain(kept[i]!.command); });
+    });
+
+    it('draws the experiments’ figures on its own ground, in the place that is kept for them, large enough to read', async () => {
+      const ground = await page.$eval(':root', (root) => getComputedStyle(root).backgroundColor.match(/\d+/g)!.map(Number));
+      const figures = await page.$$('.claim img');
+      expect(figures).toHaveLength(kept.length);
+      for (const [i, figure] of figures.entries()) {
+        const heightOf = () => figure.evaluate(({ clientHeight }) => clientHeight), before = await heightOf();
+        await figure.evaluate((image) => { image.scrollIntoView({ behavior: 'instant' }); });
+        await until(`((image) => image.complete && image.naturalWidth > 0)(document.querySelectorAll('.claim img')[${i}])`);
+        const { clientWidth, naturalWidth, alt } = await figure.evaluate(({ clientWidth, naturalWidth, alt }) => ({ clientWidth, naturalWidth, alt }));
+        expect([before, await heightOf()]).toEqual([before, before]);
+        expect(before).toBeGreaterThan(100);
+        expect((clientWidth / naturalWidth) * FIGURE_TEXT, kept[i]!.name).toBeGreaterThan(READABLE);
+        expect(alt.startsWith(`${kept[i]!.title}: `)).toBe(true);
+        const { corner, contrast } = await page.evaluate(groundAndInk, await figure.screenshot({ encoding: 'base64' }));
+        corner.forEach((part, c) => { expect(Math.abs(part - ground[c]!), `${corner} on ${ground}`).toBeLessThan(4); });
+        expect(contrast).toBeGreaterThan(180);
+      }
+    });
+
+    it('shows the experiments’ tables to those who open them', async () => {
+      for (const summary of await page.$$('.claim summary')) await summary.click();
+      const tables = await page.$$eval('.claim table', (tables) => tables.map(({ rows }) => [...rows].map(({ cells }) => [...cells].map(({ innerText }) => innerText))));
+      expect(tables).toEqual(kept.map(({ table }) => table.map((cells) => cells.map((cell) => cell.replaceAll('&#124;', '|')))));
+    });
+
     it('fits the window', async () => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
     });
@@ -252,4 +313,14 @@ function colouredPixels(id: string): number {
     if (a > 128 && Math.max(r, g, b) - Math.min(r, g, b) > 60) count++;
   }
   return count;
+}
+
+/** Of a PNG the colour of the upper left corner, and how far the lightness of another pixel gets from it, of 255. */
+async function groundAndInk(base64: string): Promise<{ corner: number[]; contrast: number }> {
+  const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
+  const context = new OffscreenCanvas(image.width, image.height).getContext('2d')!;
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, image.width, image.height);
+  const lightness = Array.from({ length: data.length / 4 }, (_, i) => (data[4 * i]! + data[4 * i + 1]! + data[4 * i + 2]!) / 3);
+  return { corner: [...data.slice(0, 3)], contrast: lightness.reduce((most, value) => Math.max(most, Math.abs(value - lightness[0]!)), 0) };
 }

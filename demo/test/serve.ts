@@ -5,6 +5,7 @@ import { extname, join } from 'node:path';
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm', '.bin': 'application/octet-stream',
+  '.svg': 'image/svg+xml',
 };
 
 /** Serves the files of a folder under a path of the server, and nothing else. */

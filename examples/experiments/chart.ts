@@ -1,4 +1,4 @@
-/** Panels side by side, as SVG. */
+/** Panels side by side, or below each other for narrow screens, as SVG. */
 import * as echarts from 'echarts';
 import { type Axis, distinct, type Panel, type Series } from './experiment.js';
 
@@ -6,6 +6,9 @@ const FONT = 14;
 const PANEL = { width: 400, height: 280, left: 78, gap: 96, right: 30 };
 const TOP = 46;
 const BOTTOM = 96;
+/** Between panels below each other, and from one name of their legend to the next. */
+const ROW_GAP = 110;
+const NAME_PITCH = 24;
 /** Without and with batch norm first, as in Figure 1. */
 const STYLES = [
   { color: '#c0392b', type: 'dashed' },
@@ -16,29 +19,43 @@ const STYLES = [
   { color: '#555555', type: 'dotted' },
 ] as const;
 
-export function chart(title: string, panels: readonly Panel[]): string {
-  const names = distinct(panels.flatMap(({ series }) => series.map(({ name }) => name)));
-  const left = (i: number) => PANEL.left + i * (PANEL.width + PANEL.gap);
-  const canvas = echarts.init(null, null, {
-    renderer: 'svg', ssr: true, width: left(panels.length - 1) + PANEL.width + PANEL.right, height: TOP + PANEL.height + BOTTOM,
-  });
+export function chart(title: string, panels: readonly Panel[], narrow = false): string {
+  const names = namesOf(panels), last = panels.length - 1;
+  const left = (i: number) => PANEL.left + (narrow ? 0 : i * (PANEL.width + PANEL.gap));
+  const top = (i: number) => TOP + (narrow ? i * (PANEL.height + ROW_GAP) : 0);
+  const width = left(last) + PANEL.width + PANEL.right;
+  const height = top(last) + PANEL.height + BOTTOM + (narrow ? (names.length - 1) * NAME_PITCH : 0);
+  const canvas = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height });
   canvas.setOption({
     animation: false,
     backgroundColor: '#fff',
     textStyle: { fontFamily: 'Helvetica, Arial, sans-serif', fontSize: FONT, color: '#000' },
     title: panels.map((panel, i) => ({
-      text: panel.title, left: left(i) + PANEL.width / 2, top: 12, textAlign: 'center',
+      text: panel.title, left: left(i) + PANEL.width / 2, top: top(i) - TOP + 12, textAlign: 'center',
       textStyle: { fontSize: FONT + 1, fontWeight: 'normal', color: '#000' },
     })),
-    grid: panels.map((_, i) => ({ left: left(i), width: PANEL.width, top: TOP, height: PANEL.height, show: true, borderColor: '#444' })),
+    grid: panels.map((_, i) => ({ left: left(i), width: PANEL.width, top: top(i), height: PANEL.height, show: true, borderColor: '#444' })),
     xAxis: panels.map(({ x }, gridIndex) => ({ ...axis(x), gridIndex, nameGap: 28 })),
     yAxis: panels.map(({ y }, gridIndex) => ({ ...axis(y), gridIndex, nameGap: 52 })),
-    legend: { data: names, left: 'center', bottom: 8, itemWidth: 36, itemHeight: 0, itemGap: 28, textStyle: { fontSize: FONT, color: '#000' } },
+    legend: {
+      data: names, left: 'center', bottom: 8, itemWidth: 36, itemHeight: 0, textStyle: { fontSize: FONT, color: '#000' },
+      ...(narrow ? { orient: 'vertical', itemGap: NAME_PITCH - FONT } : { itemGap: 28 }),
+    },
     series: panels.flatMap((panel, i) => panel.series.flatMap((series) => draw(series, i, names.indexOf(series.name)))),
   });
   const svg = canvas.renderToSVGString();
   canvas.dispose();
   return named(svg).replace(/^<svg ([^>]*)>/, `<svg role="img" $1><title>${title}</title>`);
+}
+
+/** What a figure shows, for those who do not see it. */
+export function description(panels: readonly Panel[]): string {
+  const axes = panels.map(({ title, x, y }) => `${y.name} against ${x.name}${title === y.name ? '' : ` (${title})`}`);
+  return `${axes.join('; ')}. Lines: ${namesOf(panels).join(', ')}`;
+}
+
+function namesOf(panels: readonly Panel[]): string[] {
+  return distinct(panels.flatMap(({ series }) => series.map(({ name }) => name)));
 }
 
 /** Names in the file go on counting from one chart to the next: numbered again, they do not depend on those before. */

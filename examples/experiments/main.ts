@@ -25,9 +25,10 @@ function perform(experiment: Experiment, { seeds, out, quick }: Request): void {
   const command = commandOf(name, seeds, quick), file = (extension: string) => join(out, `${name}.${extension}`);
   mkdirSync(out, { recursive: true });
   writeFileSync(file('svg'), chart(title, report.panels));
+  writeFileSync(file('narrow.svg'), chart(title, report.panels, true));
   writeFileSync(file('md'), page(experiment, report, command));
   writeFileSync(file('json'), numbers(report, command));
-  console.log(`\n${markdownTable(report.table)}\n\n${statement(report)}\n\n${file('svg')}, ${file('md')}, ${file('json')} written\n`);
+  console.log(`\n${markdownTable(report.table)}\n\n${statement(report)}\n\n${file('svg')}, ${file('narrow.svg')}, ${file('md')}, ${file('json')} written\n`);
 }
 
 try {

@@ -1,4 +1,5 @@
 /** What is kept of an experiment: figure, page and numbers. */
+import { description } from './chart.js';
 import type { Experiment, Report, Table } from './experiment.js';
 
 export function commandOf(name: string, seeds: readonly number[], quick: boolean): string {
@@ -13,7 +14,7 @@ export function page({ name, title, claim, method }: Experiment, report: Report,
 
 **Here.** ${method}
 
-![${title}](${name}.svg)
+![${title}: ${description(report.panels)}](${name}.svg)
 
 \`${command}\`
 
