@@ -1,6 +1,7 @@
 // Builds the JavaScript of dist/ from src/: a file for each entry, and one more of each for the `workerd` condition.
 //
-// Names stay as they are: classes keep theirs and stack traces can be read. What minifies the application minifies them.
+// Names and lines stay as they are: classes keep theirs, stack traces can be read, and an error that nobody catches is
+// printed with the line that threw it, not with the whole package. What minifies the application minifies them.
 import { readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -15,7 +16,6 @@ const settings = {
   external: ['*.wasm', '@tensorflow/*'],
   format: 'esm',
   target: 'es2022',
-  minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',
   logLevel: 'warning',

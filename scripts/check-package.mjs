@@ -1,5 +1,5 @@
 // Packs the package, holds its contents to a list, installs it in an empty project and uses it there.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
@@ -35,6 +35,10 @@ try {
   writeFileSync(join(folder, 'example.mjs'), example);
   const printed = run(process.execPath, ['example.mjs'], folder).trim();
   if (!printed) throw new Error('the first example of the README printed nothing from the installed package');
+  // An error that nobody catches is printed with the line that threw it, which must be one that can be read.
+  const wrong = "import { BatchNorm } from 'batchnorm-wasm'; new BatchNorm(3).forward(new Float32Array(4), [2, 3]);";
+  const { stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', wrong], { cwd: folder, encoding: 'utf8' });
+  if (!stderr.includes('got length 4') || stderr.length > 2000) throw new Error(`an uncaught error prints ${stderr.length} characters`);
   // tfjs is optional: nothing of it is imported at run time, and its subpath loads without it.
   for (const name of names.filter((name) => name.endsWith('.js'))) {
     if (/(from|import\(?|require\() *["']@tensorflow/.test(readFileSync(name, 'utf8'))) throw new Error(`${name} imports tfjs`);
