@@ -1,12 +1,13 @@
 /** The backward of a module, of whole batches and of parts of them. */
 import type { BackwardOptions, Gradients } from './calls.js';
+import { checkBoolean, checkOptions, wrongKind, wrongValue } from './checks.js';
 import { Context, type ForwardContext } from './context.js';
 import { parameterGradients } from './formulas.js';
 import type { Floats } from './kernels.js';
 import type { Internals, Module } from './module.js';
 import * as passes from './passes.js';
 import { type Engine, MemoryTensor, type Tensor } from './runtime.js';
-import { checkBoolean, checkOptions, checkOverlap, describe, geometryOf } from './shape.js';
+import { checkOverlap, geometryOf } from './shape.js';
 import type { GradientSums } from './statistics.js';
 import {
   checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
@@ -68,7 +69,7 @@ function contextOf(module: Module, internals: Internals, asked: ForwardContext |
   const context = asked === undefined ? internals.context : asked;
   if (context === null) throw new TypeError('backward() expected a forward() before it, got none');
   if (!(context instanceof Context) || context.saved.owner !== module) {
-    throw new TypeError(`"context" expected one of this module's forward(), got ${describe(context)}`);
+    throw wrongKind('context', "one of this module's forward()", context);
   }
   if (context.saved.x === null) throw new TypeError('backward() expected x to be kept, got a forward() that wrote over it');
   return context;
@@ -89,7 +90,7 @@ function checkGradientOutput(
   for (const name of ['x', 'y'] as const) {
     const kept = saved[name];
     if (kept === null) continue;
-    if (sameMemory(out, kept)) throw new RangeError(`"out" expected to be apart from ${name}, which its context still holds, got ${name}`);
+    if (sameMemory(out, kept)) throw wrongValue('out', `to be apart from ${name}, which its context still holds`, name);
     if (!(kept instanceof MemoryTensor)) checkOverlap('out', floatsIn(out), name, kept);
   }
 }

@@ -1,12 +1,13 @@
 import { backward, backwardSums } from './backward.js';
 import type { BackwardOptions, ForwardOptions, Gradients, Snapshot } from './calls.js';
+import { checkBoolean, describe, wrongKind, wrongValue } from './checks.js';
 import type { Context, ForwardContext } from './context.js';
 import { forward } from './forward.js';
 import type { DType, Floats } from './kernels.js';
 import { Internals } from './module.js';
 import { type BatchNormOptions, type RenormLimits, settingsOf } from './options.js';
-import { Engine, type Runtime, type Tensor } from './runtime.js';
-import { checkBoolean, describe, type Layout } from './shape.js';
+import { checkRuntime, type Runtime, type Tensor } from './runtime.js';
+import type { Layout } from './shape.js';
 import { readState, type State, writeState } from './state.js';
 import { checkMoments, checkSums, type GradientSums, type Moments } from './statistics.js';
 import { floatsOf } from './values.js';
@@ -56,9 +57,7 @@ export class BatchNorm {
   constructor(channels: number, options: BatchNormOptions = {}) {
     const settings = settingsOf(channels, options);
     const { runtime } = options;
-    if (runtime !== undefined && !(runtime instanceof Engine)) {
-      throw new TypeError(`"runtime" expected what createRuntime() returns, got ${describe(runtime)}`);
-    }
+    checkRuntime(runtime);
     const vector = (value: number) => floatsOf(settings.dtype, channels).fill(value);
     this.#internals = new Internals(settings, channels, runtime);
     this.channels = channels;
@@ -124,7 +123,7 @@ export class BatchNorm {
 
   /** Context of the latest forward; hold it to run backward later or out of order. */
   get context(): ForwardContext | null {
-    this.#internals.contextSeen = true;
+    this.#internals.replaceable = null;
     return this.#internals.context;
   }
 
@@ -166,7 +165,7 @@ export class BatchNorm {
     third?: ForwardOptions<never>,
   ): Floats | Tensor {
     checkMoments('statistics', statistics, this.channels);
-    if (statistics.count === 0) throw new RangeError('"statistics" expected a count of 1 or more, got 0');
+    if (statistics.count === 0) throw wrongValue('statistics', 'a count of 1 or more', '0');
     return forward(this, this.#internals, x, second, third, statistics);
   }
 
@@ -237,7 +236,7 @@ export class BatchNorm {
   /** Running statistics and counter as they were. @throws {TypeError} anything but a snapshot of this module. */
   restore(snapshot: Snapshot): this {
     if (!this.#snapshots.has(snapshot)) {
-      throw new TypeError(`"snapshot" expected one of this module's snapshot(), got ${describe(snapshot)}`);
+      throw wrongKind('snapshot', "one of this module's snapshot()", snapshot);
     }
     if (snapshot.runningMean) this.runningMean!.set(snapshot.runningMean);
     if (snapshot.runningVar) this.runningVar!.set(snapshot.runningVar);
@@ -266,16 +265,13 @@ export class BatchNorm {
    */
   atomically<T>(action: () => T): T {
     // Asking for the context keeps the forwards of the action from writing into its arrays.
-    const { context, runningMean, runningVar, numBatchesTracked } = this;
-    const mean = runningMean?.slice(), variance = runningVar?.slice();
+    const { context } = this, before = this.snapshot();
     try {
       return action();
     } catch (error) {
       this.#internals.context = context as Context | null;
-      this.#internals.contextSeen = true;
-      if (mean) runningMean!.set(mean);
-      if (variance) runningVar!.set(variance);
-      this.numBatchesTracked = numBatchesTracked;
+      this.#internals.replaceable = null;
+      this.restore(before);
       throw error;
     }
   }

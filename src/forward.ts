@@ -1,5 +1,6 @@
 /** The forward of a module: what is checked, which statistics normalise, and what is left for backward. */
 import type { ForwardOptions } from './calls.js';
+import { checkBoolean, checkOptions } from './checks.js';
 import { Context } from './context.js';
 import { type ChannelNumbers, type ChannelRange, normalise, renormalise } from './formulas.js';
 import type { Floats, Geometry } from './kernels.js';
@@ -8,7 +9,7 @@ import type { Internals, Module } from './module.js';
 import { checkRenorm, type RenormLimits } from './options.js';
 import * as passes from './passes.js';
 import { type Engine, MemoryTensor, type Tensor } from './runtime.js';
-import { checkBoolean, checkOptions, checkShape, geometryOf } from './shape.js';
+import { checkShape, geometryOf, listed } from './shape.js';
 import { areFinite, checkFinite, type Moments, takeMoments, takeRunning, updateRunning } from './statistics.js';
 import { checkInput, checkOutput, checkValues, floatsIn, releaseOnThrow, sameMemory, type Values, valuesLike } from './values.js';
 
@@ -38,7 +39,7 @@ export function forward(
   const y = out ?? valuesLike(x);
   const relu = activation === 'relu';
   const corrected = renorm !== null && mode === 'batch' && count > 0;
-  const replaced = count === 0 || finite ? null : internals.replaceable();
+  const replaced = count === 0 || finite ? null : internals.replaceable;
   const numbers = replaced?.numbers ?? internals.blank.slice();
   const kept = mask && { bytes: bytesLike(mask, replaced?.saved.mask), total: values };
   const context = new Context(numbers, {
@@ -73,7 +74,7 @@ export function forward(
       const pass = {
         // Written out, since a spread costs as much as normalising 60x100.
         kernels, scratch, geometry, limit, mask: inMemory, numbers, x: operands[0]!, y: operands[1]!, residual: operands[2] ?? null,
-        weight, bias, eps, floor: relu ? 0 : Number.NEGATIVE_INFINITY, adjust,
+        weight, bias, eps, floor: relu ? 0 : -Infinity, adjust,
       };
       if (!measured && finite) {
         passes.measure(pass);
@@ -85,7 +86,7 @@ export function forward(
   });
   const counts = updateStats && internals.training && mode === 'batch' && count > 0;
   internals.context = context;
-  internals.contextSeen = false;
+  internals.replaceable = context;
   if (counts && !(onNonFinite === 'skip' && !areFinite(numbers))) track(module, internals, context);
   return y;
 }
@@ -112,7 +113,7 @@ function modeOf(
   if (frozen || (!training && runningMean)) return 'running';
   if (count !== 1 || settings.onSingleValue === 'zero') return 'batch';
   if (settings.onSingleValue === 'running' && runningMean) return 'running';
-  throw new RangeError(`Expected more than 1 value per channel when training, got shape [${shape.join(', ')}]`);
+  throw new RangeError(`Expected more than 1 value per channel when training, got shape ${listed(shape)}`);
 }
 
 /** Takes statistics that normalise and are known before x is looked at, if there are any. */
