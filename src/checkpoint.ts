@@ -1,8 +1,9 @@
 /** Batch norm layers to and from safetensors files, under torch's names. */
 import { BatchNorm } from './batchnorm.js';
+import { wrongKind } from './checks.js';
 import type { Floats } from './kernels.js';
 import { checkStrings, isObject, readSafetensors, within } from './safetensors.js';
-import { describe, elements } from './shape.js';
+import { elements, listed } from './shape.js';
 
 /** Modules by the prefix of their names in a file, such as 'layer1.0.bn1.', or '' for none. */
 export type Layers = Readonly<Record<string, BatchNorm>>;
@@ -32,7 +33,7 @@ export function loadSafetensors(layers: Layers, bytes: Uint8Array | ArrayBuffer)
       const { dtype, shape } = tensor, dtypes = counter ? ['I64'] : ['F32', 'F64', 'F16', 'BF16'];
       if (!dtypes.includes(dtype)) throw new TypeError(`"${prefix}${name}" expected dtype ${dtypes.join(', ')}, got ${dtype}`);
       if (counter ? elements(shape) !== 1 : shape.length !== 1 || shape[0] !== bn.channels) {
-        throw new RangeError(`"${prefix}${name}" expected shape [${counter ? '' : bn.channels}], got [${shape.join(', ')}]`);
+        throw new RangeError(`"${prefix}${name}" expected shape [${counter ? '' : bn.channels}], got ${listed(shape)}`);
       }
       state[name] = tensor.read();
     }
@@ -85,9 +86,9 @@ export function writeSafetensors(layers: Layers, metadata: Readonly<Record<strin
 
 function checkLayers(layers: unknown): void {
   if (!isObject(layers) || layers instanceof BatchNorm) {
-    throw new TypeError(`"layers" expected modules by the prefix of their names, got ${describe(layers)}`);
+    throw wrongKind('layers', 'modules by the prefix of their names', layers);
   }
   for (const [prefix, bn] of Object.entries(layers)) {
-    if (!(bn instanceof BatchNorm)) throw new TypeError(`"${prefix}" expected a BatchNorm, got ${describe(bn)}`);
+    if (!(bn instanceof BatchNorm)) throw wrongKind(prefix, 'a BatchNorm', bn);
   }
 }

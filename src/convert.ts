@@ -1,8 +1,11 @@
 /** Modules made from what other frameworks save: their names, their words for eps and momentum, their variance. */
 import { BatchNorm } from './batchnorm.js';
+import {
+  checkBoolean, checkLength, checkList, checkNumber, checkNumbers, checkOneOf, checkOptions, wrongKind, wrongValue,
+} from './checks.js';
 import { CONVENTIONS, type RunningVariance } from './conventions.js';
 import type { BatchNormOptions } from './options.js';
-import { checkNumbers, checkOneOf, checkOptions, describe, type Layout } from './shape.js';
+import type { Layout } from './shape.js';
 
 /** Options that every converter takes. */
 export interface ConvertOptions extends Pick<BatchNormOptions, 'dtype' | 'layout' | 'runtime'> {
@@ -79,7 +82,7 @@ export function fromTorch(
   checkObject('state', state);
   checkOptions('fromTorch', config, ['prefix', 'eps', 'momentum']);
   const { prefix = '' } = config;
-  if (typeof prefix !== 'string') throw new TypeError(`"prefix" expected a string, got ${describe(prefix)}`);
+  if (typeof prefix !== 'string') throw wrongKind('prefix', 'a string', prefix);
   const names = Object.keys(state).filter((name) => name.startsWith(prefix));
   if (names.length === 0) throw new TypeError(`"state" expected names that start with "${prefix}", got none`);
   const stranger = names.find((name) => !TORCH.includes(name.slice(prefix.length)));
@@ -105,11 +108,11 @@ export function fromTorch(
 export function fromKeras(
   weights: readonly ArrayLike<number>[], config: KerasConfig = {}, options: ConvertOptions = {},
 ): Converted {
-  if (!Array.isArray(weights)) throw new TypeError(`"weights" expected an array of arrays, got ${describe(weights)}`);
+  if (!Array.isArray(weights)) throw wrongKind('weights', 'an array of arrays', weights);
   checkObject('config', config);
   const { scale = true, center = true } = config;
   for (const [word, value] of Object.entries({ scale, center })) {
-    if (typeof value !== 'boolean') throw new TypeError(`"${word}" expected true or false, got ${describe(value)}`);
+    checkBoolean(word, value);
   }
   const names = [
     ...(scale ? [['weight', 'gamma']] : []), ...(center ? [['bias', 'beta']] : []),
@@ -117,7 +120,7 @@ export function fromKeras(
   ] as [string, string][];
   if (weights.length !== names.length) {
     const words = names.map(([, word]) => word).join(', ');
-    throw new RangeError(`"weights" expected ${names.length} arrays (${words}), got ${weights.length}`);
+    throw wrongValue('weights', `${names.length} arrays (${words})`, weights.length);
   }
   return fromOldValue('keras', names.map(([name, word], i) => [name, word, weights[i]]), config, options);
 }
@@ -139,9 +142,9 @@ export function fromOnnx(
   checkObject('attributes', attributes);
   const { training_mode: mode = 0, spatial = 1 } = attributes;
   for (const [word, value, accepted] of [['training_mode', mode, [0, 1]], ['spatial', spatial, [1]]] as const) {
-    if (typeof value !== 'number') throw new TypeError(`"${word}" expected a number, got ${describe(value)}`);
+    if (typeof value !== 'number') throw wrongKind(word, 'a number', value);
     if (!(accepted as readonly number[]).includes(value)) {
-      throw new RangeError(`"${word}" expected ${accepted.join(' or ')}, got ${value}`);
+      throw wrongValue(word, accepted.join(' or '), value);
     }
   }
   const parts: Part[] = [
@@ -183,9 +186,9 @@ function fromOldValue(
   const old = numberOf(config, 'momentum', 0, 1), notes: string[] = [];
   const momentum = old === undefined ? CONVENTIONS[convention].momentum : 1 - old;
   const axis: unknown = Array.isArray(config.axis) && config.axis.length === 1 ? config.axis[0] : config.axis ?? -1;
-  if (typeof axis !== 'number') throw new TypeError(`"axis" expected a number, got ${describe(axis)}`);
+  if (typeof axis !== 'number') throw wrongKind('axis', 'a number', axis);
   if (axis !== -1 && !(Number.isSafeInteger(axis) && axis >= 1)) {
-    throw new RangeError(`"axis" expected 1, -1 or the last axis, got ${axis}`);
+    throw wrongValue('axis', '1, -1 or the last axis', axis);
   }
   if (axis > 1 && options.layout === undefined) notes.push(`axis ${axis} is taken for the last one: 'channels-last'`);
   const layout = axis === 1 ? 'channels-first' : 'channels-last';
@@ -205,18 +208,13 @@ function build(
   const state: Record<string, ArrayLike<number>> = {};
   let first: { word: string; length: number } | undefined;
   for (const [name, word, value] of parts) {
-    const values = value as ArrayLike<number> | null | undefined;
     if (name !== COUNTER) {
-      if (typeof values !== 'object' || typeof values?.length !== 'number') {
-        throw new TypeError(`"${word}" expected an array of numbers, got ${describe(values)}`);
-      }
-      first ??= { word, length: values.length };
-      if (values.length !== first.length) {
-        throw new RangeError(`"${word}" expected length ${first.length} as "${first.word}" has, got length ${values.length}`);
-      }
-      checkNumbers(word, values);
+      checkList(word, value);
+      first ??= { word, length: value.length };
+      checkLength(word, value, first.length, ` as "${first.word}" has`);
+      checkNumbers(word, value);
     }
-    state[name] = values!;
+    state[name] = value as ArrayLike<number>;
   }
   if (!first) throw new TypeError('"state" expected weight, bias or running statistics, got none');
   const { weight, bias, running_mean, running_var } = state;
@@ -240,16 +238,13 @@ function build(
 }
 
 /** A number that a config may hold; undefined where it does not. */
-function numberOf(config: object, word: string, least = 0, most = Number.MAX_VALUE): number | undefined {
+function numberOf(config: object, word: string, least?: number, most?: number): number | undefined {
   const value = (config as Record<string, unknown>)[word];
   if (value === undefined) return undefined;
-  if (typeof value !== 'number') throw new TypeError(`"${word}" expected a number, got ${describe(value)}`);
-  if (!(value >= least && value <= most)) {
-    throw new RangeError(`"${word}" expected a number from ${least} to ${most}, got ${value}`);
-  }
+  checkNumber(word, value, least, most);
   return value;
 }
 
 function checkObject(name: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`"${name}" expected an object, got ${describe(value)}`);
+  if (typeof value !== 'object' || value === null) throw wrongKind(name, 'an object', value);
 }

@@ -1,7 +1,8 @@
 /** Folding: an evaluating batch norm disappears into the linear or convolution layer beside it. */
 import { BatchNorm } from './batchnorm.js';
+import { checkLength, checkOneOf, checkOptions, wrongKind, wrongValue } from './checks.js';
 import type { Floats } from './kernels.js';
-import { checkOneOf, checkOptions, checkShape, describe, elements } from './shape.js';
+import { checkShape, elements, listed } from './shape.js';
 
 /** A linear or convolution layer: y = weight * x + bias, arrays flat and row-major. */
 export interface Layer {
@@ -84,7 +85,7 @@ export function foldingError(
   checkKind('inputs', inputs);
   const width = sums.in * sums.taps;
   if (width === 0 || inputs.length % width !== 0) {
-    throw new RangeError(`"inputs" expected a length that is a multiple of ${width} inputs, got ${inputs.length}`);
+    throw wrongValue('inputs', `a length that is a multiple of ${width} inputs`, inputs.length);
   }
   const { slope, mean, beta } = affineOf(bn);
   const after = options.position === 'after';
@@ -118,7 +119,7 @@ function affineOf(bn: BatchNorm): { slope: Float64Array; mean: Floats; beta: Flo
 
 /** Checks everything that a fold is given, and reads the weight's axes. */
 function sumsOf(bn: BatchNorm, layer: Layer, options: FoldOptions): Sums {
-  if (!(bn instanceof BatchNorm)) throw new TypeError(`"bn" expected a BatchNorm, got ${describe(bn)}`);
+  if (!(bn instanceof BatchNorm)) throw wrongKind('bn', 'a BatchNorm', bn);
   if (!bn.runningMean || !bn.runningVar) throw new TypeError('"bn" expected running statistics, got a BatchNorm without');
   checkOptions('foldInto', options, ['format', 'shape', 'groups', 'position', 'padding']);
   checkOneOf('format', options.format, ['OIHW', 'HWIO', 'HWIM', 'IOHW']);
@@ -126,34 +127,34 @@ function sumsOf(bn: BatchNorm, layer: Layer, options: FoldOptions): Sums {
   const { format = 'OIHW', groups = 1, position = 'before', padding } = options;
   const { channels } = bn, after = position === 'after';
   if (after && bn.activation !== 'none') {
-    throw new RangeError(`"bn" expected no activation before a layer after, got '${bn.activation}'`);
+    throw wrongValue('bn', 'no activation before a layer after', `'${bn.activation}'`);
   }
   checkLayer(layer);
   const { length } = layer.weight;
   if (!after && (length % channels !== 0 || length === 0)) {
-    throw new RangeError(`"weight" expected a length that is a multiple of ${channels} channels, got ${length}`);
+    throw wrongValue('weight', `a length that is a multiple of ${channels} channels`, length);
   }
-  if (after && format === 'IOHW') throw new RangeError(`"format" expected 'OIHW', 'HWIO' or 'HWIM' after, got 'IOHW'`);
+  if (after && format === 'IOHW') throw wrongValue('format', "'OIHW', 'HWIO' or 'HWIM' after", "'IOHW'");
   if (options.shape === undefined && (after || format === 'IOHW')) {
     throw new TypeError(`"shape" expected the shape of the weight for ${after ? 'a layer after' : "'IOHW'"}, got undefined`);
   }
   const shape = options.shape ?? shapeOf(format, length, channels);
   checkShape(shape);
   if (shape.length < 2 || elements(shape) !== length || length === 0) {
-    throw new RangeError(`"shape" expected two axes or more and ${length} elements as "weight" has, got [${shape.join(', ')}]`);
+    throw wrongValue('shape', `two axes or more and ${length} elements as "weight" has`, listed(shape));
   }
   if (after && shape.length > 2) {
-    if (typeof padding !== 'number') throw new TypeError(`"padding" expected 0 for a convolution after, got ${describe(padding)}`);
-    if (padding !== 0) throw new RangeError(`"padding" expected 0 for a convolution after, got ${padding}`);
+    if (typeof padding !== 'number') throw wrongKind('padding', '0 for a convolution after', padding);
+    if (padding !== 0) throw wrongValue('padding', '0 for a convolution after', padding);
   }
 
   const first = format === 'OIHW' || format === 'IOHW';
   const [a, b] = (first ? shape : shape.slice(-2)) as [number, number];
   const taps = length / (a * b);
-  if (typeof groups !== 'number') throw new TypeError(`"groups" expected a number, got ${describe(groups)}`);
+  if (typeof groups !== 'number') throw wrongKind('groups', 'a number', groups);
   const divided = format === 'HWIM' ? 1 : first ? a : b;
   if (!Number.isSafeInteger(groups) || groups < 1 || divided % groups !== 0) {
-    throw new RangeError(`"groups" expected a divisor of ${divided}, got ${groups}`);
+    throw wrongValue('groups', `a divisor of ${divided}`, groups);
   }
   // One axis holds all channels of its side (those of an output, but for 'IOHW'), the other one those of a group.
   // Depthwise is a group for each channel: [..., I, M] lies in memory as [..., 1, I * M].
@@ -162,7 +163,7 @@ function sumsOf(bn: BatchNorm, layer: Layer, options: FoldOptions): Sums {
   const out = transposed ? some * parts : all, inputs = transposed ? all : some * parts;
   if ((after ? inputs : out) !== channels) {
     const got = after ? `${inputs} input` : `${out} output`;
-    throw new RangeError(`"shape" expected ${channels} channels, got ${got} channels in [${shape.join(', ')}]`);
+    throw wrongValue('shape', `${channels} channels`, `${got} channels in ${listed(shape)}`);
   }
   checkLayer(layer, length, out);
   return {
@@ -187,20 +188,18 @@ function shapeOf(format: string, length: number, channels: number): number[] {
 }
 
 function checkLayer(layer: Layer, length?: number, out?: number): void {
-  if (typeof layer !== 'object' || layer === null) throw new TypeError(`"layer" expected { weight, bias }, got ${describe(layer)}`);
+  if (typeof layer !== 'object' || layer === null) throw wrongKind('layer', '{ weight, bias }', layer);
   checkKind('weight', layer.weight);
   const { weight, bias } = layer;
-  if (length !== undefined && weight.length !== length) {
-    throw new RangeError(`"weight" expected length ${length}, got length ${weight.length}`);
-  }
+  if (length !== undefined) checkLength('weight', weight, length);
   if (bias === undefined || bias === null) return;
   checkKind('bias', bias);
-  if (out !== undefined && bias.length !== out) throw new RangeError(`"bias" expected length ${out}, got length ${bias.length}`);
+  if (out !== undefined) checkLength('bias', bias, out);
 }
 
 /** The tag instead of instanceof: arrays of another realm are welcome. */
 function checkKind(name: string, value: unknown): asserts value is Floats {
   if (!ArrayBuffer.isView(value) || !/^Float(32|64)Array$/.test((value as Floats)[Symbol.toStringTag])) {
-    throw new TypeError(`"${name}" expected Float32Array or Float64Array, got ${describe(value)}`);
+    throw wrongKind(name, 'Float32Array or Float64Array', value);
   }
 }

@@ -1,18 +1,14 @@
 /** Masks: which positions of a batch count. One byte a position, [N, ...positions] whatever the layout; 0: masked. */
+import { checkInteger, checkList, checkNumbers, isCount, isTypedArray, wrongArray, wrongValue } from './checks.js';
 import type { Geometry, Kernels, Pointer } from './kernels.js';
 import type { Engine } from './runtime.js';
-import { checkNumbers, describe } from './shape.js';
 import type { Block } from './staging.js';
 
 /** @throws {TypeError} no Uint8Array. @throws {RangeError} another length than one byte a position. */
 export function checkMask(mask: unknown, { outer, inner }: Geometry): asserts mask is Uint8Array {
   const expected = outer * inner;
-  if (!ArrayBuffer.isView(mask) || (mask as Uint8Array)[Symbol.toStringTag] !== 'Uint8Array') {
-    throw new TypeError(`"mask" expected Uint8Array of length ${expected}, one for each position, got ${describe(mask)}`);
-  }
-  const { length } = mask as Uint8Array;
-  if (length !== expected) {
-    throw new RangeError(`"mask" expected Uint8Array of length ${expected}, one for each position, got length ${length}`);
+  if (!isTypedArray(mask, 'Uint8Array') || mask.length !== expected) {
+    throw wrongArray('mask', mask, 'Uint8Array', expected, ', one for each position');
   }
 }
 
@@ -47,19 +43,14 @@ export function countValid(mask: Uint8Array, start = 0, end = mask.length): numb
  * @throws {TypeError} lengths or positions that are no numbers. @throws {RangeError} a length that is no integer from 0 to positions.
  */
 export function maskFromLengths(lengths: ArrayLike<number>, positions: number): Uint8Array {
-  if (typeof lengths !== 'object' || typeof lengths?.length !== 'number') {
-    throw new TypeError(`"lengths" expected an array of numbers, got ${describe(lengths)}`);
-  }
+  checkList('lengths', lengths);
   checkNumbers('lengths', lengths);
-  if (typeof positions !== 'number') throw new TypeError(`"positions" expected a number, got ${describe(positions)}`);
-  if (!Number.isSafeInteger(positions) || positions < 0) {
-    throw new RangeError(`"positions" expected a non-negative integer, got ${describe(positions)}`);
-  }
+  checkInteger('positions', positions, 0);
   const mask = new Uint8Array(lengths.length * positions);
   for (let n = 0; n < lengths.length; n++) {
     const length = lengths[n]!;
-    if (!Number.isSafeInteger(length) || length < 0 || length > positions) {
-      throw new RangeError(`"lengths" expected integers from 0 to ${positions}, got ${length} at index ${n}`);
+    if (!isCount(length) || length > positions) {
+      throw wrongValue('lengths', `integers from 0 to ${positions}`, `${length} at index ${n}`);
     }
     mask.fill(1, n * positions, n * positions + length);
   }

@@ -1,10 +1,11 @@
+import { checkOneOf, checkOptions, isTypedArray } from './checks.js';
 import { FIELDS, MEAN, VARIANCE } from './formulas.js';
 import type { Floats } from './kernels.js';
 import { checkMask, countValid, keptFrom } from './mask.js';
 import { measure } from './passes.js';
 import { Runner } from './run.js';
-import { Engine, MemoryTensor, type Runtime, sharedRuntime, type Tensor } from './runtime.js';
-import { checkOneOf, checkOptions, checkShape, describe, geometryOf, type Layout } from './shape.js';
+import { checkRuntime, MemoryTensor, type Runtime, sharedRuntime, type Tensor } from './runtime.js';
+import { checkShape, geometryOf, type Layout } from './shape.js';
 import type { Moments } from './statistics.js';
 import { checkValues } from './values.js';
 
@@ -22,15 +23,13 @@ export function moments(
   checkOptions('moments', options, ['layout', 'mask', 'runtime']);
   const { layout = 'channels-first', mask = null, runtime } = options;
   checkOneOf('layout', layout, ['channels-first', 'channels-last']);
-  if (runtime !== undefined && !(runtime instanceof Engine)) {
-    throw new TypeError(`"runtime" expected what createRuntime() returns, got ${describe(runtime)}`);
-  }
+  checkRuntime(runtime);
   const engine = runtime ?? (x instanceof MemoryTensor ? x.engine : sharedRuntime());
   engine.checkAlive();
   checkShape(shape);
   const channels = shape[layout === 'channels-first' ? 1 : shape.length - 1] ?? 0;
   const geometry = geometryOf(shape, layout, channels);
-  const dtype = x instanceof MemoryTensor ? x.dtype : (x as Partial<Floats> | null)?.[Symbol.toStringTag] === 'Float64Array' ? 'float64' : 'float32';
+  const dtype = x instanceof MemoryTensor ? x.dtype : isTypedArray(x, 'Float64Array') ? 'float64' : 'float32';
   checkValues('x', x, dtype, shape, engine);
   if (mask !== null) checkMask(mask, geometry);
 

@@ -1,9 +1,10 @@
 /** Options of a module: what they mean, their defaults and their checks. */
+import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions, wrongKind, wrongValue } from './checks.js';
 import { CONVENTIONS, type Convention, type RunningVariance } from './conventions.js';
 import type { DType } from './kernels.js';
 import { MAXIMUM_BYTES, PAGE } from './memory.js';
 import type { Runtime } from './runtime.js';
-import { checkBoolean, checkOneOf, checkOptions, describe, type Layout } from './shape.js';
+import type { Layout } from './shape.js';
 
 /** Options of {@link BatchNorm}. */
 export interface BatchNormOptions {
@@ -74,51 +75,40 @@ const KEYS = [
 
 /** @throws {TypeError | RangeError} where an option is of the wrong kind or value. */
 export function settingsOf(channels: number, options: BatchNormOptions): Settings {
-  if (typeof channels !== 'number') throw new TypeError(`"channels" expected a number, got ${describe(channels)}`);
-  if (!Number.isSafeInteger(channels) || channels < 1) {
-    throw new RangeError(`"channels" expected a positive integer, got ${channels}`);
-  }
+  checkInteger('channels', channels, 1);
   checkOptions('BatchNorm', options, KEYS);
-  checkOneOf('dtype', options.dtype, ['float32', 'float64']);
-  checkOneOf('layout', options.layout, ['channels-first', 'channels-last']);
-  checkOneOf('convention', options.convention, Object.keys(CONVENTIONS));
-  checkOneOf('runningVariance', options.runningVariance, ['unbiased', 'biased']);
-  checkOneOf('activation', options.activation, ['none', 'relu']);
-  checkOneOf('onSingleValue', options.onSingleValue, ['error', 'running', 'zero']);
-  checkOneOf('onNonFinite', options.onNonFinite, ['propagate', 'skip', 'error']);
-  if (options.renorm !== undefined) checkRenorm(options.renorm);
-  for (const name of ['weight', 'bias', 'trackRunningStats'] as const) {
-    if (options[name] !== undefined) checkBoolean(name, options[name]);
+  const {
+    dtype = 'float32', layout = 'channels-first', convention = 'torch', weight = true, bias = true, trackRunningStats = true,
+    activation = 'none', onSingleValue = 'error', onNonFinite = 'propagate', renorm,
+  } = options;
+  checkOneOf('dtype', dtype, ['float32', 'float64']);
+  checkOneOf('layout', layout, ['channels-first', 'channels-last']);
+  checkOneOf('convention', convention, Object.keys(CONVENTIONS));
+  const preset = CONVENTIONS[convention];
+  const { eps = preset.eps, momentum = preset.momentum, runningVariance = preset.runningVariance } = options;
+  checkOneOf('runningVariance', runningVariance, ['unbiased', 'biased']);
+  checkOneOf('activation', activation, ['none', 'relu']);
+  checkOneOf('onSingleValue', onSingleValue, ['error', 'running', 'zero']);
+  checkOneOf('onNonFinite', onNonFinite, ['propagate', 'skip', 'error']);
+  checkBoolean('weight', weight);
+  checkBoolean('bias', bias);
+  checkBoolean('trackRunningStats', trackRunningStats);
+  if (renorm !== undefined) {
+    checkRenorm(renorm);
+    if (!trackRunningStats) throw wrongValue('renorm', 'running statistics to correct towards', 'trackRunningStats false');
   }
-  if (options.renorm && options.trackRunningStats === false) {
-    throw new RangeError('"renorm" expected running statistics to correct towards, got trackRunningStats false');
-  }
-  const preset = CONVENTIONS[options.convention ?? 'torch'];
-  const momentum = options.momentum === undefined ? preset.momentum : options.momentum;
-  const eps = options.eps === undefined ? preset.eps : options.eps;
-  checkNumber('eps', eps, 0, Number.MAX_VALUE);
+  checkNumber('eps', eps);
   if (momentum !== null) checkNumber('momentum', momentum, 0, 1);
   return {
-    dtype: options.dtype ?? 'float32',
-    layout: options.layout ?? 'channels-first',
-    eps,
-    momentum,
-    runningVariance: options.runningVariance ?? preset.runningVariance,
-    weight: options.weight ?? true,
-    bias: options.bias ?? true,
-    trackRunningStats: options.trackRunningStats ?? true,
-    activation: options.activation ?? 'none',
-    onSingleValue: options.onSingleValue ?? 'error',
-    onNonFinite: options.onNonFinite ?? 'propagate',
-    renorm: options.renorm ?? null,
+    dtype, layout, eps, momentum, runningVariance, weight, bias, trackRunningStats, activation, onSingleValue, onNonFinite, renorm: renorm ?? null,
   };
 }
 
 /** @throws {TypeError | RangeError} where limits of batch renormalization are of the wrong kind or value. */
 export function checkRenorm(limits: RenormLimits): void {
   checkOptions('renorm', limits, ['rMax', 'dMax']);
-  checkNumber('rMax', limits.rMax, 1, Number.MAX_VALUE);
-  checkNumber('dMax', limits.dMax, 0, Number.MAX_VALUE);
+  checkNumber('rMax', limits.rMax, 1);
+  checkNumber('dMax', limits.dMax);
 }
 
 /** Checks the options of `createRuntime`. */
@@ -128,14 +118,7 @@ export function checkRuntimeOptions(options: { kind?: unknown; module?: unknown;
   const { module, maximumBytes } = options;
   const isBytes = ArrayBuffer.isView(module) || Object.prototype.toString.call(module).endsWith('ArrayBuffer]');
   if (module !== undefined && !isBytes && !(module instanceof WebAssembly.Module)) {
-    throw new TypeError(`"module" expected a WebAssembly.Module or its bytes, got ${describe(module)}`);
+    throw wrongKind('module', 'a WebAssembly.Module or its bytes', module);
   }
   if (maximumBytes !== undefined) checkNumber('maximumBytes', maximumBytes, PAGE, MAXIMUM_BYTES);
-}
-
-function checkNumber(name: string, value: unknown, least: number, most: number): void {
-  if (typeof value !== 'number') throw new TypeError(`"${name}" expected a number, got ${describe(value)}`);
-  if (!(value >= least && value <= most)) {
-    throw new RangeError(`"${name}" expected a number from ${least} to ${most}, got ${value}`);
-  }
 }

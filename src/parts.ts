@@ -1,10 +1,11 @@
 /** Batches in parts: micro-batches that count as one batch, and ghost batches that each count as their own. */
 import { type BatchNorm, checkModule } from './batchnorm.js';
 import type { Batch, Gradients } from './calls.js';
+import { describe, isCount, wrongKind, wrongValue } from './checks.js';
 import { Context, type ForwardContext } from './context.js';
 import type { Floats } from './kernels.js';
 import { moments } from './moments.js';
-import { checkFloats, checkShape, describe, elements, geometryOf } from './shape.js';
+import { checkFloats, checkShape, elements, geometryOf } from './shape.js';
 import { addGradientSums, mergeMoments } from './statistics.js';
 
 /** The outputs of parts, and what their backward needs. */
@@ -31,7 +32,7 @@ export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForwa
   checkArray('parts', parts);
   if (parts.length === 0) throw new RangeError('forwardParts() expected at least one part, got none');
   const statistics = mergeMoments(...parts.map((part) => {
-    if (typeof part !== 'object' || part === null) throw new TypeError(`"parts" expected { x, shape }, got ${describe(part)}`);
+    if (typeof part !== 'object' || part === null) throw wrongKind('parts', '{ x, shape }', part);
     const { x, shape, mask } = part;
     checkShape(shape);
     geometryOf(shape, bn.layout, bn.channels);
@@ -81,7 +82,7 @@ export function forwardGhost(
   checkShape(shape);
   geometryOf(shape, bn.layout, bn.channels);
   checkFloats('x', x, bn.dtype, shape);
-  if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`"size" expected a positive integer, got ${describe(size)}`);
+  if (!isCount(size) || size < 1) throw wrongValue('size', 'a positive integer', describe(size));
   const [n = 0, ...rest] = shape;
   const sample = elements(rest);
   const y = x.slice() as Floats, contexts: ForwardContext[] = [];
@@ -105,7 +106,7 @@ export function backwardGhost(bn: BatchNorm, dy: Floats, contexts: readonly Forw
   if (contexts.length === 0) throw new RangeError('backwardGhost() expected at least one context, got none');
   const sizes = contexts.map((context) => {
     if (context instanceof Context) return elements(context.saved.shape);
-    throw new TypeError(`"contexts" expected those of forwardGhost(), got ${describe(context)}`);
+    throw wrongKind('contexts', 'those of forwardGhost()', context);
   });
   checkFloats('dy', dy, bn.dtype, [sizes.reduce((total, size) => total + size, 0)]);
   const dx = dy.slice() as Floats;
@@ -127,5 +128,5 @@ function added(total: Floats | null, part: Floats | null): Floats | null {
 }
 
 function checkArray(name: string, value: unknown): asserts value is readonly unknown[] {
-  if (!Array.isArray(value)) throw new TypeError(`"${name}" expected an array, got ${describe(value)}`);
+  if (!Array.isArray(value)) throw wrongKind(name, 'an array', value);
 }

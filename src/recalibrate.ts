@@ -1,8 +1,9 @@
 import { type BatchNorm, checkModule } from './batchnorm.js';
 import type { Batch } from './calls.js';
+import { checkOneOf, checkOptions, wrongKind } from './checks.js';
 import { moments } from './moments.js';
 import type { Runtime } from './runtime.js';
-import { checkOneOf, checkOptions, describe } from './shape.js';
+import { listed } from './shape.js';
 import { type Moments, mergeMoments } from './statistics.js';
 
 /**
@@ -26,16 +27,16 @@ export function recalibrate(
     throw new TypeError('recalibrate() expected a module with running statistics, got trackRunningStats false');
   }
   if (typeof (batches as Partial<Iterable<Batch>> | null)?.[Symbol.iterator] !== 'function') {
-    throw new TypeError(`"batches" expected an iterable of { x, shape }, got ${describe(batches)}`);
+    throw wrongKind('batches', 'an iterable of { x, shape }', batches);
   }
   const settings = { layout: bn.layout, runtime };
   const parts = function* () {
     for (const batch of batches) {
-      if (typeof batch !== 'object' || batch === null) throw new TypeError(`"batches" expected { x, shape }, got ${describe(batch)}`);
+      if (typeof batch !== 'object' || batch === null) throw wrongKind('batches', '{ x, shape }', batch);
       const { x, shape, mask } = batch;
       const part = moments(x, shape, mask ? { ...settings, mask } : settings);
       if (part.mean.length !== bn.channels) {
-        throw new RangeError(`recalibrate() expected batches of ${bn.channels} channels, got shape [${shape.join(', ')}]`);
+        throw new RangeError(`recalibrate() expected batches of ${bn.channels} channels, got shape ${listed(shape)}`);
       }
       if (part.count > 0) yield part;
     }

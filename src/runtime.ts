@@ -1,3 +1,4 @@
+import { disposed, wrongKind } from './checks.js';
 import type { DType, Floats, Kernels, Pointer } from './kernels.js';
 import { Allocator, type Heap, HeapMemory, MAXIMUM_BYTES, type Memory, PAGE, SMALL_BYTES } from './memory.js';
 import { checkRuntimeOptions } from './options.js';
@@ -144,13 +145,18 @@ export class Engine implements Runtime {
   }
 
   checkAlive(): void {
-    if (this.#disposed) throw new TypeError('runtime expected to be in use, got one that has been disposed');
+    if (this.#disposed) throw disposed('runtime');
   }
 
   dispose(): void {
     this.#disposed = true;
     if (shared === this) shared = undefined;
   }
+}
+
+/** @throws {TypeError} what is no runtime of this package. undefined passes. */
+export function checkRuntime(runtime: unknown): asserts runtime is Engine | undefined {
+  if (runtime !== undefined && !(runtime instanceof Engine)) throw wrongKind('runtime', 'what createRuntime() returns', runtime);
 }
 
 /** The only implementation of Tensor: an address, a shape and a type. */
@@ -173,7 +179,7 @@ export class MemoryTensor implements Tensor {
   /** @throws {TypeError} after dispose. */
   checkAlive(): void {
     this.engine.checkAlive();
-    if (this.#pointer === 0) throw new TypeError('tensor expected to be in use, got one that has been disposed');
+    if (this.#pointer === 0) throw disposed('tensor');
   }
 
   /** Address of the first element. */

@@ -2,8 +2,9 @@
  * Reading safetensors files: u64 length of the header (little-endian), the header in JSON, the data.
  * https://github.com/huggingface/safetensors#format. Files come from anywhere, so the header is checked before its use.
  */
+import { describe, wrongKind, wrongValue } from './checks.js';
 import type { Floats } from './kernels.js';
-import { checkShape, describe, elements } from './shape.js';
+import { checkShape, elements, listed } from './shape.js';
 
 /** A tensor of a file, not decoded yet. */
 export interface StoredTensor {
@@ -40,7 +41,7 @@ const BITS = new Map([
 export function readSafetensors(bytes: Uint8Array | ArrayBuffer): Map<string, StoredTensor> {
   const kind = Object.prototype.toString.call(bytes).slice(8, -1);
   if (kind !== 'Uint8Array' && kind !== 'ArrayBuffer') {
-    throw new TypeError(`"bytes" expected Uint8Array or ArrayBuffer, got ${describe(bytes)}`);
+    throw wrongKind('bytes', 'Uint8Array or ArrayBuffer', bytes);
   }
   const file = ArrayBuffer.isView(bytes) ? new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new DataView(bytes);
   if (file.byteLength < 8) throw new RangeError(`A safetensors file expected 8 bytes or more, got ${file.byteLength}`);
@@ -103,21 +104,21 @@ function checkKeys(json: string): void {
 }
 
 function infoOf(name: string, info: unknown, size: number) {
-  if (!isObject(info)) throw new TypeError(`"${name}" expected an object, got ${describe(info)}`);
+  if (!isObject(info)) throw wrongKind(name, 'an object', info);
   const { dtype, data_offsets: offsets } = info, shape = info.shape as readonly number[];
-  if (typeof dtype !== 'string') throw new TypeError(`"${name}" expected a dtype, got ${describe(dtype)}`);
+  if (typeof dtype !== 'string') throw wrongKind(name, 'a dtype', dtype);
   const bits = BITS.get(dtype);
-  if (bits === undefined) throw new RangeError(`"${name}" expected a dtype of ${[...BITS.keys()].join(', ')}, got ${dtype}`);
+  if (bits === undefined) throw wrongValue(name, `a dtype of ${[...BITS.keys()].join(', ')}`, dtype);
   within(name, () => checkShape(shape));
   if (!Array.isArray(offsets) || offsets.length !== 2 || offsets.some((offset) => typeof offset !== 'number')) {
-    throw new TypeError(`"${name}" expected two data_offsets, got ${describe(offsets)}`);
+    throw wrongKind(name, 'two data_offsets', offsets);
   }
   const [begin, end] = offsets as [number, number];
   if (!(Number.isSafeInteger(begin) && Number.isSafeInteger(end) && 0 <= begin && begin <= end && end <= size)) {
-    throw new RangeError(`"${name}" expected data_offsets within 0 and ${size}, in order, got [${begin}, ${end}]`);
+    throw wrongValue(name, `data_offsets within 0 and ${size}, in order`, `[${begin}, ${end}]`);
   }
   if ((elements(shape) * bits) / 8 !== end - begin) {
-    throw new RangeError(`"${name}" expected ${(elements(shape) * bits) / 8} bytes (${dtype} [${shape.join(', ')}]), got ${end - begin}`);
+    throw wrongValue(name, `${(elements(shape) * bits) / 8} bytes (${dtype} ${listed(shape)})`, end - begin);
   }
   return { name, dtype, shape: Object.freeze([...shape]), begin, end };
 }

@@ -43,7 +43,7 @@ const CACHED = 2 ** 20;
 export function groupsOf(geometry: Geometry, limit: number): Group[] {
   const { outer, channels, inner } = geometry;
   const size = outer * channels * inner;
-  if (limit === Number.POSITIVE_INFINITY) {
+  if (limit === Infinity) {
     const cached = inner > 1 && size > LARGE ? CACHED / (outer * inner) : channels;
     return cut(geometry, limit, cached, limit);
   }
@@ -60,7 +60,7 @@ const RUN = 2 ** 16;
 /** The same for a result that needs no statistics: blocks in the order of memory, each one run where possible. */
 export function runsOf(geometry: Geometry, limit: number): Group[] {
   const { channels, inner } = geometry;
-  if (limit !== Number.POSITIVE_INFINITY) limit = Math.min(limit, RUN);
+  if (limit !== Infinity) limit = Math.min(limit, RUN);
   return cut(geometry, limit, limit / inner, channels * inner <= limit ? limit / (channels * inner) : 1);
 }
 

@@ -1,6 +1,6 @@
 /** State dictionaries under torch's names. */
+import { checkInteger, checkList, checkNumbers, wrongKind, wrongValue } from './checks.js';
 import type { DType, Floats } from './kernels.js';
-import { checkNumbers, describe } from './shape.js';
 
 /** The arrays of a module that a state dictionary holds; null where the module has none. */
 export interface State {
@@ -33,7 +33,7 @@ export function writeState(state: State, numBatchesTracked: number): Record<stri
  */
 export function readState(target: State, state: unknown, dtype: DType): number {
   if (typeof state !== 'object' || state === null) {
-    throw new TypeError(`"state" expected an object of arrays, got ${describe(state)}`);
+    throw wrongKind('state', 'an object of arrays', state);
   }
   const names = NAMES.filter((name) => target[name]);
   const known: string[] = target.running_mean ? [...names, COUNTER] : names;
@@ -49,16 +49,13 @@ export function readState(target: State, state: unknown, dtype: DType): number {
 
 function readArray(name: string, state: Record<string, unknown>, length: number, dtype: DType): Floats {
   if (!Object.hasOwn(state, name)) throw new TypeError(`"state" expected "${name}", got none`);
-  const values = state[name] as ArrayLike<number> | null;
-  if (typeof values !== 'object' || typeof values?.length !== 'number') {
-    throw new TypeError(`"${name}" expected an array of ${length} numbers, got ${describe(values)}`);
-  }
-  if (values.length !== length) throw new RangeError(`"${name}" expected length ${length}, got length ${values.length}`);
+  const values = state[name];
+  checkList(name, values, length);
   checkNumbers(name, values);
   const copy = dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
   const negative = name === 'running_var' ? copy.findIndex((value) => value < 0) : -1;
   if (negative >= 0) {
-    throw new RangeError(`"${name}" expected variances of 0 or more, got ${copy[negative]} at index ${negative}`);
+    throw wrongValue(name, 'variances of 0 or more', `${copy[negative]} at index ${negative}`);
   }
   return copy;
 }
@@ -68,12 +65,7 @@ function readCounter(state: Record<string, unknown>): number {
   if (!Object.hasOwn(state, COUNTER)) return 0;
   const value = state[COUNTER] as number | bigint | ArrayLike<number | bigint> | null;
   const scalar = typeof value === 'object' && value?.length === 1 ? value[0] : value;
-  if (typeof scalar !== 'number' && typeof scalar !== 'bigint') {
-    throw new TypeError(`"${COUNTER}" expected a number, got ${describe(value)}`);
-  }
-  const counter = Number(scalar);
-  if (!Number.isSafeInteger(counter) || counter < 0) {
-    throw new RangeError(`"${COUNTER}" expected a non-negative integer, got ${scalar}`);
-  }
+  const counter = typeof scalar === 'bigint' ? Number(scalar) : scalar;
+  checkInteger(COUNTER, counter, 0);
   return counter;
 }

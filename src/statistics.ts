@@ -1,8 +1,8 @@
 /** Statistics of a batch: merging parts of it, and what becomes of them in the running statistics. */
+import { isCount, isTypedArray, wrongKind, wrongValue } from './checks.js';
 import type { RunningVariance } from './conventions.js';
 import { type ChannelNumbers, type ChannelRange, FIELDS, MEAN, VARIANCE } from './formulas.js';
 import type { Floats } from './kernels.js';
-import { describe } from './shape.js';
 
 /** Mergeable statistics of each channel. */
 export interface Moments {
@@ -40,19 +40,17 @@ export function mergeMoments(...parts: Moments[]): Moments {
 
 /** @throws {TypeError} no moments. @throws {RangeError} another number of channels, a count that is no integer. */
 export function checkMoments(name: string, value: unknown, channels?: number): Moments {
-  const { count, mean, m2 } = (typeof value === 'object' && value !== null ? value : {}) as Partial<Moments>;
+  const { count, mean, m2 } = Object(value) as Partial<Moments>;
   if (typeof count !== 'number' || !isDoubles(mean) || !isDoubles(m2)) {
-    throw new TypeError(`"${name}" expected { count, mean: Float64Array, m2: Float64Array }, got ${describe(value)}`);
+    throw wrongKind(name, '{ count, mean: Float64Array, m2: Float64Array }', value);
   }
   const wanted = channels ?? mean.length;
   if (mean.length !== wanted || m2.length !== wanted) {
-    throw new RangeError(`"${name}" expected mean and m2 of ${wanted} channels, got ${mean.length} and ${m2.length}`);
+    throw wrongValue(name, `mean and m2 of ${wanted} channels`, `${mean.length} and ${m2.length}`);
   }
-  if (!Number.isSafeInteger(count) || count < 0) {
-    throw new RangeError(`"${name}" expected a count that is a non-negative integer, got ${count}`);
-  }
+  if (!isCount(count)) throw wrongValue(name, 'a count that is a non-negative integer', count);
   const negative = m2.findIndex((value) => value < 0);
-  if (negative >= 0) throw new RangeError(`"${name}" expected an m2 of 0 or more, got ${m2[negative]} in channel ${negative}`);
+  if (negative >= 0) throw wrongValue(name, 'an m2 of 0 or more', `${m2[negative]} in channel ${negative}`);
   return value as Moments;
 }
 
@@ -80,19 +78,19 @@ export function addGradientSums(...parts: GradientSums[]): GradientSums {
 
 /** @throws {TypeError} no sums. @throws {RangeError} another number of channels. */
 export function checkSums(value: unknown, channels?: number): GradientSums {
-  const { total, dot } = (typeof value === 'object' && value !== null ? value : {}) as Partial<GradientSums>;
+  const { total, dot } = Object(value) as Partial<GradientSums>;
   if (!isDoubles(total) || !isDoubles(dot)) {
-    throw new TypeError(`"sums" expected { total: Float64Array, dot: Float64Array }, got ${describe(value)}`);
+    throw wrongKind('sums', '{ total: Float64Array, dot: Float64Array }', value);
   }
   const wanted = channels ?? total.length;
   if (total.length !== wanted || dot.length !== wanted) {
-    throw new RangeError(`"sums" expected total and dot of ${wanted} channels, got ${total.length} and ${dot.length}`);
+    throw wrongValue('sums', `total and dot of ${wanted} channels`, `${total.length} and ${dot.length}`);
   }
   return value as GradientSums;
 }
 
 function isDoubles(value: unknown): value is Float64Array {
-  return ArrayBuffer.isView(value) && (value as Float64Array)[Symbol.toStringTag] === 'Float64Array';
+  return isTypedArray(value, 'Float64Array');
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The layer, as a class of the tfjs that it is given. */
 import type * as tfc from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import { describe } from './shape.js';
+import { describe } from './checks.js';
 import { failure, type LayerOptions, normaliseTensor } from './tfjs-op.js';
 
 type Core = typeof tfc;

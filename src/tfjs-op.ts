@@ -1,8 +1,9 @@
 /** The differentiable operation: checks, and which kernels or operations compute it. */
 import type * as tfc from '@tensorflow/tfjs-core';
+import { describe } from './checks.js';
 import type { Geometry } from './kernels.js';
 import { countValid } from './mask.js';
-import { describe, elements } from './shape.js';
+import { elements } from './shape.js';
 import { type Inputs, normalise, weightsOf } from './tfjs-composed.js';
 import { isFast, runForward, runMoving } from './tfjs-kernels.js';
 import { newCall } from './tfjs-passes.js';

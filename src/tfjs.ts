@@ -1,7 +1,7 @@
 /** Batch normalization for TensorFlow.js 4.22: a layer, an operation, and tf.batchNorm, all on the kernels of this package. */
 import type * as tfc from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
-import { describe } from './shape.js';
+import { describe } from './checks.js';
 import { registerFusedGradient, registerFusedKernels } from './tfjs-fused.js';
 import { registerKernels } from './tfjs-kernels.js';
 import { type BatchNormalizationConfig, layerClass } from './tfjs-layer.js';

@@ -1,8 +1,9 @@
 /** What goes into `forward` and `backward` and comes out: typed arrays and tensors, checked and brought into reach. */
+import { wrongKind, wrongValue } from './checks.js';
 import type { DType, Floats, Geometry, Pointer } from './kernels.js';
 import { ALIGNMENT } from './memory.js';
 import { BYTES, type Engine, MemoryTensor } from './runtime.js';
-import { checkFloats, checkOverlap, describe } from './shape.js';
+import { checkFloats, checkOverlap, listed } from './shape.js';
 import { type Operand, Resident, STAGE_MARGIN, staged } from './staging.js';
 
 export type Values = Floats | MemoryTensor;
@@ -21,7 +22,7 @@ export function checkValues(
   if (value.engine !== engine) throw new TypeError(`"${name}" expected a Tensor of this module's runtime, got another's`);
   if (value.dtype !== dtype) throw new TypeError(`"${name}" expected dtype ${dtype}, got ${value.dtype}`);
   value.checkAlive();
-  if (!sameShape(value.shape, shape)) throw new RangeError(`"${name}" expected shape [${shape.join(', ')}], got [${value.shape.join(', ')}]`);
+  if (!sameShape(value.shape, shape)) throw wrongValue(name, `shape ${listed(shape)}`, listed(value.shape));
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
@@ -31,11 +32,14 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return true;
 }
 
-/** A further input is of the kind and shape of another. */
+/** A further input is of the kind and shape of another. @throws {TypeError} where one is a Tensor and the other is not; as `checkValues`. */
 export function checkInput(
   value: unknown, name: string, otherName: string, other: Values, dtype: DType, shape: readonly number[], engine: Engine,
 ): asserts value is Values {
-  checkSameKind(name, value, otherName, other);
+  const isTensor = other instanceof MemoryTensor;
+  if (value instanceof MemoryTensor !== isTensor) {
+    throw wrongKind(name, `a ${isTensor ? 'Tensor' : 'typed array'} as "${otherName}" is`, value);
+  }
   checkValues(name, value, dtype, shape, engine);
 }
 
@@ -45,14 +49,6 @@ export function checkOutput(
 ): asserts out is Values {
   checkInput(out, 'out', name, input, dtype, shape, engine);
   if (!(input instanceof MemoryTensor)) checkOverlap('out', out as Floats, name, input);
-}
-
-/** @throws {TypeError} where one is a Tensor and the other is not. */
-function checkSameKind(name: string, value: unknown, otherName: string, other: Values): void {
-  const isTensor = other instanceof MemoryTensor;
-  if (value instanceof MemoryTensor !== isTensor) {
-    throw new TypeError(`"${name}" expected a ${isTensor ? 'Tensor' : 'typed array'} as "${otherName}" is, got ${describe(value)}`);
-  }
 }
 
 /** Whether writing one writes the other, which begins at the same byte. */
@@ -110,7 +106,7 @@ export function reach(
     if (pointer === null) return throughStage(engine, dtype, geometry, values as readonly Floats[], places);
     operands.push(new Resident(dtype, pointer, geometry));
   }
-  return { operands, limit: Number.POSITIVE_INFINITY, stage: 0 };
+  return { operands, limit: Infinity, stage: 0 };
 }
 
 function throughStage(
