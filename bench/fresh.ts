@@ -20,7 +20,7 @@ export interface Held {
   readonly kind: 'tensors' | 'arrays';
   /** Bytes of WebAssembly memory beyond live tensors. */
   readonly wasm: number;
-  /** Bytes of array buffers that a forward and a backward leave held, results aside. */
+  /** Bytes that JavaScript holds for a module, a forward and a backward, parameters and results aside. */
   readonly heap: number;
   /** What is allowed: 2 MB and 64 bytes a channel. */
   readonly limit: number;

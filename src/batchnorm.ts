@@ -59,7 +59,7 @@ export class BatchNorm {
     const { runtime } = options;
     checkRuntime(runtime);
     const vector = (value: number) => floatsOf(settings.dtype, channels).fill(value);
-    this.#internals = new Internals(settings, channels, runtime);
+    this.#internals = new Internals(settings, runtime);
     this.channels = channels;
     this.eps = settings.eps;
     this.momentum = settings.momentum;

@@ -1,7 +1,6 @@
 /** A module as its calls see it: what everybody may read of it, and what it keeps to itself. */
 import { disposed } from './checks.js';
 import type { Context } from './context.js';
-import { type ChannelNumbers, FIELDS } from './formulas.js';
 import type { DType, Floats } from './kernels.js';
 import type { Settings } from './options.js';
 import { Runner } from './run.js';
@@ -25,8 +24,6 @@ export interface Module {
 /** What a BatchNorm keeps to itself from call to call. */
 export class Internals {
   readonly settings: Settings;
-  /** What every context's numbers start from: copying an array is the fastest way to a new one. */
-  readonly blank: ChannelNumbers;
   training = true;
   frozen = false;
   /** Of the latest forward. */
@@ -41,9 +38,8 @@ export class Internals {
   #runner: Runner | undefined;
   #disposed = false;
 
-  constructor(settings: Settings, channels: number, runtime: Engine | undefined) {
+  constructor(settings: Settings, runtime: Engine | undefined) {
     this.settings = settings;
-    this.blank = new Array<number>(FIELDS * channels).fill(NaN);
     this.#runtime = runtime;
   }
 
