@@ -79,7 +79,7 @@ function firstCallTable(calls: readonly FirstCall[]): string {
 
 function memoryTable(memory: readonly Held[]): string {
   return table(
-    ['shape', 'layout', 'values', 'WebAssembly memory', 'array buffers', 'together', 'allowed'],
+    ['shape', 'layout', 'values', 'WebAssembly memory', 'JavaScript', 'together', 'allowed'],
     memory.map(({ shape, layout, kind, wasm, heap, limit }) => [
       shape, layout, kind, ...[wasm, heap, wasm + heap].map(kilobytes), `${kilobytes(limit)}${wasm + heap > limit ? ', **exceeded**' : ''}`,
     ]),

@@ -8,8 +8,8 @@ import { type Operand, Resident, STAGE_MARGIN, staged } from './staging.js';
 
 export type Values = Floats | MemoryTensor;
 
-/** Bytes of memory that one call stages through: one channel of 32x112x112 floats fits. */
-export const STAGE_BYTES = 1.6 * 2 ** 20;
+/** Bytes of memory that one call stages through: one channel of 32x112x112 floats, and no more, for memory is bounded. */
+export const STAGE_BYTES = 32 * 112 * 112 * 4;
 
 /** @throws {TypeError} another kind, dtype or runtime. @throws {RangeError} another shape. */
 export function checkValues(

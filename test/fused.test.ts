@@ -322,7 +322,7 @@ describe.each(COMBINATIONS.filter(({ dtype }) => dtype === 'float32'))('relu and
 });
 
 describe.each(KINDS)('what fits into a stage at once in %s', (kind) => {
-  // 1.6 MiB: 419,000 floats of one array, 209,000 of each of two.
+  // 1.6 MB: 401,408 floats of one array, 200,704 of each of two.
   it.each([{ shape: [40, 250, 40], residual: false }, { shape: [20, 250, 40], residual: true }])('has the bits of tensors: $shape, residual $residual', ({ shape, residual }) => {
     const runtime = createRuntime({ kind }), next = random(1), values = () => Float32Array.from({ length: sizeOf(shape) }, () => next() + 3);
     const x = values(), z = values(), bn = new BatchNorm(40, { runtime, layout: 'channels-last' });
