@@ -44,7 +44,8 @@ describe.each(COMBINATIONS)('accuracy of $kind $dtype $layout', ({ kind, dtype, 
   it.each([[[100, 2, 1000]], [[100000, 3]], [[4, 2, 25000]]])('holds them on 1e5 values a channel at mean / std of 0 to 1e6: %j', (shape) => {
     for (const mean of [0, 1e2, 1e4, 1e6]) {
       const worst = compare(shape, normal(sizeOf(shape), 2, mean), setting);
-      expect(worst.variance).toBeLessThan(tolerance.variance(dtype));
+      // An array of 2.4 MB passes the stage in parts, whose means are rounded.
+      expect(worst.variance).toBeLessThan(tolerance.variance(dtype, mean));
       expect(worst.y).toBeLessThan(tolerance.y(dtype, mean));
     }
   });
