@@ -12,7 +12,7 @@ import { SingleBar } from 'cli-progress';
 const SHAPES = [[32, 64, 112, 112], [32, 1024, 14, 14], [8, 64, 56, 56], [256, 1024]] as const;
 const ROUNDS = 7;
 /** Where the pages of a tensor lie is drawn once a process, and changes what caches can hold of it: medians over several. */
-const PROCESSES = 7;
+const PROCESSES = 5;
 /** As long a sample takes, at least, once without and once with looking at the clock. */
 const SAMPLE_MS = 4;
 /** A masked or fused call costs at most this many times the plain one, per byte. */
