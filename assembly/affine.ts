@@ -1,5 +1,6 @@
+import { closed, closedRow, writeTable } from './mask';
 import { General, is, Masked, Plain, Residual } from './tags';
-import { closed, closedRow, lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
+import { lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
 
@@ -7,7 +8,7 @@ import { interleave, repeatOf } from './wide';
  * y = max((x - shift) * scale + offset [+ z], floor) [where mask, else 0]
  *
  *   y, x, z               [outer, channels, inner]  T   z = 0: no residual; y may be x or z itself
- *   mask                  [outer, inner]            i16 of `widenMask`; address 0: all positions count
+ *   mask                  [outer, vectors]            u8 of `packMask`; address 0: all positions count
  *   shift, scale, offset  [channels]                T
  *   floor                 scalar                    T   0: ReLU, -Infinity: none
  *   pitch, maskPitch      elements between outer slices of the tensors, >= channels * inner, and of the mask
@@ -54,11 +55,11 @@ function walk<T, R>(
   y: usize, x: usize, z: usize, mask: usize, k: usize, a: usize, b: usize, floor: v128,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * 2;
-  // A mask has one word for all channels of a row, but columns of several rows side by side need several.
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
+  // A mask has one byte for all channels of a row, but columns of several rows side by side need several.
   const repeat = hasMask<R>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
-    planes<T, R>(y, x, z, mask, k, a, b, floor, outer, channels, inner, step, maskStep);
+    planes<T, R>(y, x, z, mask, k, a, b, floor, outer, channels, inner, step, maskStep, scratch);
     return;
   }
   interleave<T>(scratch, 3, 0, k, channels, repeat, inner);
@@ -72,26 +73,16 @@ function walk<T, R>(
   }
 }
 
-/**
- * Bytes of a plane from which two channels share their mask: it is then no longer in the L1 cache when the next channel
- * needs it. 32x64x112x112 takes 1.15 times the plain call instead of 1.30, planes just below would take 1.43 instead of 1.36.
- */
-const LARGE: usize = 48 << 10;
-
 function planes<T, R>(
   y: usize, x: usize, z: usize, mask: usize, k: usize, a: usize, b: usize, floor: v128,
-  outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize,
+  outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, table: usize,
 ): void {
   const plane = <usize>inner * sizeof<T>();
+  if (hasMask<R>()) writeTable<T>(table);
   for (let o = 0; o < outer; ++o) {
-    const end = <usize>channels * sizeof<T>();
-    let i: usize = 0, p: usize = 0;
-    if (hasMask<R>() && plane >= LARGE) {
-      for (; i < end - sizeof<T>(); i += 2 * sizeof<T>(), p += 2 * plane) {
-        runTwo<T, R>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner, plane);
-      }
+    for (let i: usize = 0, p: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), p += plane) {
+      run<T, R>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner, table);
     }
-    for (; i < end; i += sizeof<T>(), p += plane) run<T, R>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner);
     y += step; x += step; z += step; mask += maskStep;
   }
 }
@@ -99,7 +90,7 @@ function planes<T, R>(
 /** One plane: n consecutive values of one channel. Inlined, since a call for each takes a third longer on 7x7. */
 // @ts-ignore: decorator
 @inline function run<T, R>(
-  y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32,
+  y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32, table: usize,
 ): void {
   const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(scale), b = v128.load_splat<T>(offset);
   const rest = n & (lanes<T>() - 1);
@@ -107,52 +98,24 @@ function planes<T, R>(
   const pairs = end - 16;
   while (x < pairs) {
     const z0 = hasResidual<R>() ? v128.load(z) : k, z1 = hasResidual<R>() ? v128.load(z, 16) : k;
-    const m0 = hasMask<R>() ? closed<T>(mask) : k, m1 = hasMask<R>() ? closed<T>(mask + 2 * lanes<T>()) : k;
+    const m0 = hasMask<R>() ? closed(load<u8>(mask), table) : k, m1 = hasMask<R>() ? closed(load<u8>(mask, 1), table) : k;
     const u = op<T, R>(v128.load(x), z0, k, a, b, floor, m0), v = op<T, R>(v128.load(x, 16), z1, k, a, b, floor, m1);
     v128.store(y, u);
     v128.store(y, v, 16);
     x += 32; y += 32;
     if (hasResidual<R>()) z += 32;
-    if (hasMask<R>()) mask += 4 * lanes<T>();
+    if (hasMask<R>()) mask += 2;
   }
   if (x < end) {
-    const z0 = hasResidual<R>() ? v128.load(z) : k, m0 = hasMask<R>() ? closed<T>(mask) : k;
+    const z0 = hasResidual<R>() ? v128.load(z) : k, m0 = hasMask<R>() ? closed(load<u8>(mask), table) : k;
     v128.store(y, op<T, R>(v128.load(x), z0, k, a, b, floor, m0));
     y += 16;
     if (hasResidual<R>()) z += 16;
-    if (hasMask<R>()) mask += 2 * lanes<T>();
+    if (hasMask<R>()) mask += 1;
   }
   if (rest) {
-    const z0 = hasResidual<R>() ? loadTail<T>(z, rest) : k, m0 = hasMask<R>() ? closed<T>(mask) : k;
+    const z0 = hasResidual<R>() ? loadTail<T>(z, rest) : k, m0 = hasMask<R>() ? closed(load<u8>(mask), table) : k;
     storeTail<T>(y, op<T, R>(loadTail<T>(end, rest), z0, k, a, b, floor, m0), rest);
-  }
-}
-
-/** The planes of two channels, `apart` from one another. */
-// @ts-ignore: decorator
-@inline function runTwo<T, R>(
-  y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32, apart: usize,
-): void {
-  const next: usize = sizeof<T>();
-  const k0 = v128.load_splat<T>(shift), a0 = v128.load_splat<T>(scale), b0 = v128.load_splat<T>(offset);
-  const k1 = v128.load_splat<T>(shift + next), a1 = v128.load_splat<T>(scale + next), b1 = v128.load_splat<T>(offset + next);
-  const rest = n & (lanes<T>() - 1), full = <usize>(n - rest) * sizeof<T>();
-  const end = x + full, yEnd = y + full, zEnd = z + full;
-  while (x < end) {
-    const m = closed<T>(mask);
-    const u = op<T, R>(v128.load(x), hasResidual<R>() ? v128.load(z) : k0, k0, a0, b0, floor, m);
-    const v = op<T, R>(v128.load(x + apart), hasResidual<R>() ? v128.load(z + apart) : k1, k1, a1, b1, floor, m);
-    v128.store(y, u);
-    v128.store(y + apart, v);
-    x += 16; y += 16; mask += 2 * lanes<T>();
-    if (hasResidual<R>()) z += 16;
-  }
-  if (rest) {
-    const m = closed<T>(mask), x1 = end + apart, z1 = zEnd + apart;
-    const u = op<T, R>(loadEnd<T>(end, rest), hasResidual<R>() ? loadEnd<T>(zEnd, rest) : k0, k0, a0, b0, floor, m);
-    const v = op<T, R>(loadEnd<T>(x1, rest), hasResidual<R>() ? loadEnd<T>(z1, rest) : k1, k1, a1, b1, floor, m);
-    storeEnd<T>(yEnd, u, rest);
-    storeEnd<T>(yEnd + apart, v, rest);
   }
 }
 

@@ -1,5 +1,6 @@
+import { closed, closedRow, writeTable } from './mask';
 import { is, Masked, Plain, Rectified } from './tags';
-import { above, closed, closedRow, lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
+import { above, lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, negate, repeatOf } from './wide';
 
@@ -7,7 +8,7 @@ import { interleave, negate, repeatOf } from './wide';
  * dx = g * p + ((x - shift) * q + r) [where mask, else 0]      g, or 0 where (x - shift) * p + offset <= 0
  *
  *   dx, g, x                [outer, channels, inner]  T   dx may be g or x itself
- *   mask                    [outer, inner]            i16 of `widenMask`; address 0: all positions count
+ *   mask                    [outer, vectors]            u8 of `packMask`; address 0: all positions count
  *   shift, p, q, r, offset  [channels]                T   offset = 0: g is taken as it is
  *   pitch, maskPitch        elements between outer slices of the tensors, >= channels * inner, and of the mask
  *   scratch                 scratchBytes(channels, inner), aligned to 16
@@ -52,10 +53,10 @@ function walk<T, R, M>(
   dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * 2;
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
   const repeat = is<M, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
-    planes<T, R, M>(dx, g, x, mask, shift, p, q, r, offset, outer, channels, inner, step, maskStep);
+    planes<T, R, M>(dx, g, x, mask, shift, p, q, r, offset, outer, channels, inner, step, maskStep, scratch);
     return;
   }
   interleave<T>(scratch, recordSize<R>(), 0, shift, channels, repeat, inner);
@@ -76,12 +77,13 @@ function walk<T, R, M>(
 
 function planes<T, R, M>(
   dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize,
-  outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize,
+  outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, table: usize,
 ): void {
   const plane = <usize>inner * sizeof<T>();
+  if (is<M, Masked>()) writeTable<T>(table);
   for (let o = 0; o < outer; ++o) {
     for (let i: usize = 0, at: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), at += plane) {
-      run<T, R, M>(dx + at, g + at, x + at, mask, shift + i, p + i, q + i, r + i, offset + i, inner);
+      run<T, R, M>(dx + at, g + at, x + at, mask, shift + i, p + i, q + i, r + i, offset + i, inner, table);
     }
     dx += step; g += step; x += step; mask += maskStep;
   }
@@ -90,7 +92,7 @@ function planes<T, R, M>(
 /** One plane: n consecutive values of one channel. */
 // @ts-ignore: decorator
 @inline function run<T, R, M>(
-  dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize, n: i32,
+  dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize, n: i32, table: usize,
 ): void {
   const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(p), b = v128.load_splat<T>(q), c = v128.load_splat<T>(r);
   const d = is<R, Rectified>() ? v128.neg<T>(v128.load_splat<T>(offset)) : c;
@@ -98,22 +100,22 @@ function planes<T, R, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const m0 = is<M, Masked>() ? closed<T>(mask) : k, m1 = is<M, Masked>() ? closed<T>(mask + 2 * lanes<T>()) : k;
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
     const u = op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, m0);
     const v = op<T, R, M>(v128.load(g, 16), v128.load(x, 16), k, a, b, c, d, m1);
     v128.store(dx, u);
     v128.store(dx, v, 16);
     x += 32; g += 32; dx += 32;
-    if (is<M, Masked>()) mask += 4 * lanes<T>();
+    if (is<M, Masked>()) mask += 2;
   }
   if (x < end) {
-    const m0 = is<M, Masked>() ? closed<T>(mask) : k;
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
     v128.store(dx, op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, m0));
     g += 16; dx += 16;
-    if (is<M, Masked>()) mask += 2 * lanes<T>();
+    if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    const m0 = is<M, Masked>() ? closed<T>(mask) : k;
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
     storeTail<T>(dx, op<T, R, M>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, a, b, c, d, m0), rest);
   }
 }

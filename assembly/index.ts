@@ -6,7 +6,7 @@
  */
 import { affine } from './affine';
 import { gradient } from './gradient';
-import { widenMask } from './mask';
+import { packMask } from './mask';
 import { moments } from './moments';
 import { reduce } from './reduce';
 
@@ -72,6 +72,10 @@ export function gradient_f64(
   gradient<f64>(dx, g, x, mask, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch, scratch);
 }
 
-export function widen_mask(words: usize, bytes: usize, n: i32): void {
-  widenMask(words, bytes, n);
+export function pack_mask_f32(mask: usize, bytes: usize, outer: i32, inner: i32): void {
+  packMask<f32>(mask, bytes, outer, inner);
+}
+
+export function pack_mask_f64(mask: usize, bytes: usize, outer: i32, inner: i32): void {
+  packMask<f64>(mask, bytes, outer, inner);
 }

@@ -1,5 +1,6 @@
+import { closed, closedRow, isClosed, writeTable } from './mask';
 import { is, Masked, Plain } from './tags';
-import { closed, closedRow, lanes, loadEnd, loadTail, spillRow, sum } from './vec';
+import { lanes, loadEnd, loadTail, spillRow, sum } from './vec';
 import { clear, interleave, narrow, repeatOf, vectors } from './wide';
 
 /**
@@ -7,7 +8,7 @@ import { clear, interleave, narrow, repeatOf, vectors } from './wide';
  *
  *   mean, m2          [channels]                f64   written
  *   x                 [outer, channels, inner]  T
- *   mask              [outer, inner]            i16  of `widenMask`; address 0: all positions count
+ *   mask              [outer, vectors]            u8  of `packMask`; address 0: all positions count
  *   n                 values a channel, at least 1
  *   pitch, maskPitch  elements between outer slices of x, >= channels * inner, and of the mask
  *   scratch           scratchBytes(channels, inner), aligned to 16
@@ -31,7 +32,7 @@ function walk<T, R>(
 ): void {
   samplePositions<T, R>(scratch, mask, outer, inner, pitch, maskPitch);
   const repeat = is<R, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
-  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * 2;
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
   const shift = scratch + HEADER;
   if (repeat == 0) {
     seedPlanes<T>(x, channels, inner, scratch);
@@ -68,7 +69,7 @@ function samplePositions<T, R>(scratch: usize, mask: usize, outer: i32, inner: i
   const n = <u64>outer * <u64>inner;
   for (let s: usize = 0; s < SAMPLES; ++s) {
     let position = <u32>((<u64>(2 * s + 1) * n) / (2 * <u64>SAMPLES));
-    while (is<R, Masked>() && load<i16>(mask + <usize>((position / inner) * maskPitch + (position % inner)) * 2)) {
+    while (is<R, Masked>() && isClosed<T>(mask + <usize>(position / inner) * maskPitch, position % inner)) {
       if (++position == <u32>n) position = 0;
     }
     const element = (position / inner) * pitch + (position % inner);
@@ -178,7 +179,8 @@ function sweepPlanes<T, R>(
 ): void {
   const piece = 4 * lanes<T>() * CHAIN;
   const planes = min(max(piece / inner, 1), 8);
-  const records = scratch + HEADER;
+  const records = scratch + HEADER, table = records + RECORD * channels;
+  if (is<R, Masked>()) writeTable<T>(table);
   memory.fill(mean, 0, <usize>channels * 8);
   memory.fill(m2, 0, <usize>channels * 8);
   for (let c = 0; c < channels; ++c) spill<T>(records + RECORD * c, 0, 0);
@@ -190,10 +192,10 @@ function sweepPlanes<T, R>(
       let m = mask;
       for (let rest = inner; rest > 0; rest -= piece) {
         const n = min(rest, piece);
-        addRun<T, R>(record, plane, m, n);
+        addRun<T, R>(record, plane, m, n, table);
         if (last || rest > piece) spill<T>(record, mean + 8 * c, m2 + 8 * c);
         plane += <usize>n * sizeof<T>();
-        m += <usize>n * 2;
+        m += n / lanes<T>();
       }
     }
     mask += maskStep;
@@ -207,40 +209,36 @@ function sweepPlanes<T, R>(
   return is<R, Masked>() ? v128.andnot(d, m) : d;
 }
 
-/** `closed` where there is a mask. */
-// @ts-ignore: decorator
-@inline function closedAt<T, R>(mask: usize): v128 {
-  return is<R, Masked>() ? closed<T>(mask) : v128.splat<i32>(0);
-}
-
 /** Adds n consecutive values of one channel to its record. */
 // @ts-ignore: decorator
-@inline function addRun<T, R>(record: usize, x: usize, mask: usize, n: i32): void {
+@inline function addRun<T, R>(record: usize, x: usize, mask: usize, n: i32, table: usize): void {
   const k = v128.load(record);
   let s = v128.splat<T>(0), q = s;
   const rest = n & (lanes<T>() - 1);
   const end = x + <usize>(n - rest) * sizeof<T>();
   const quads = end - 48;
   while (x < quads) {
-    const a = deviation<T, R>(v128.load(x), k, closedAt<T, R>(mask));
-    const b = deviation<T, R>(v128.load(x, 16), k, closedAt<T, R>(mask + 2 * lanes<T>()));
-    const c = deviation<T, R>(v128.load(x, 32), k, closedAt<T, R>(mask + 4 * lanes<T>()));
-    const d = deviation<T, R>(v128.load(x, 48), k, closedAt<T, R>(mask + 6 * lanes<T>()));
+    const m0 = is<R, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<R, Masked>() ? closed(load<u8>(mask, 1), table) : k;
+    const m2 = is<R, Masked>() ? closed(load<u8>(mask, 2), table) : k, m3 = is<R, Masked>() ? closed(load<u8>(mask, 3), table) : k;
+    const a = deviation<T, R>(v128.load(x), k, m0);
+    const b = deviation<T, R>(v128.load(x, 16), k, m1);
+    const c = deviation<T, R>(v128.load(x, 32), k, m2);
+    const d = deviation<T, R>(v128.load(x, 48), k, m3);
     s = v128.add<T>(s, four<T>(a, b, c, d));
     q = v128.add<T>(q, fourSquares<T>(a, b, c, d));
     x += 64;
-    if (is<R, Masked>()) mask += 8 * lanes<T>();
+    if (is<R, Masked>()) mask += 4;
   }
   let r = v128.splat<T>(0), t = r;
   while (x < end) {
-    const a = deviation<T, R>(v128.load(x), k, closedAt<T, R>(mask));
+    const a = deviation<T, R>(v128.load(x), k, is<R, Masked>() ? closed(load<u8>(mask), table) : k);
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
     x += 16;
-    if (is<R, Masked>()) mask += 2 * lanes<T>();
+    if (is<R, Masked>()) mask += 1;
   }
   if (rest) {
-    const a = deviation<T, R>(loadTail<T>(end, rest), loadTail<T>(record, rest), closedAt<T, R>(mask));
+    const a = deviation<T, R>(loadTail<T>(end, rest), loadTail<T>(record, rest), is<R, Masked>() ? closed(load<u8>(mask), table) : k);
     r = v128.add<T>(r, a);
     t = v128.add<T>(t, v128.mul<T>(a, a));
   }

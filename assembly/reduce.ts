@@ -1,5 +1,6 @@
+import { closed, closedRow, writeTable } from './mask';
 import { General, is, Masked, Plain, Rectified } from './tags';
-import { above, closed, closedRow, lanes, loadEnd, loadTail, rectified, spillRow, storeEnd, storeTail, sum } from './vec';
+import { above, lanes, loadEnd, loadTail, rectified, spillRow, storeEnd, storeTail, sum } from './vec';
 import { clear, interleave, narrow, negate, repeatOf, vectors } from './wide';
 
 /**
@@ -8,7 +9,7 @@ import { clear, interleave, narrow, negate, repeatOf, vectors } from './wide';
  *   total, dot            [channels]                f64   written
  *   g                     [outer, channels, inner]  T     written unless 0; may be dy itself
  *   dy, y, x              [outer, channels, inner]  T     y = 0: none; else g is 0 where y <= 0
- *   mask                  [outer, inner]            i16  of `widenMask`; address 0: all positions count
+ *   mask                  [outer, vectors]            u8  of `packMask`; address 0: all positions count
  *   shift, scale, offset  [channels]                T     offset = 0: none; else, without g and y, g is 0 where
  *                                                         (x - shift) * scale + offset <= 0
  *   pitch, maskPitch      elements between outer slices of the tensors, >= channels * inner, and of the mask
@@ -42,7 +43,7 @@ function walk<T, R, M>(
   shift: usize, scale: usize, offset: usize,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
-  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch * 2;
+  const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
   // Only the plainest of walks widens narrow rows.
   const repeat = is<R, Plain>() && is<M, Plain>() ? repeatOf(outer, channels, inner, pitch) : i32(inner == 1);
   if (repeat == 0) {
@@ -91,6 +92,8 @@ function sweepPlanes<T, R, M>(
   shift: usize, scale: usize, offset: usize,
   outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, scratch: usize,
 ): void {
+  const table = scratch + RECORD * channels;
+  if (is<M, Masked>()) writeTable<T>(table);
   memory.fill(scratch, 0, RECORD * channels);
   // Two sums take turns, but for the general walk.
   const piece = (is<R, General>() ? 1 : 2) * lanes<T>() * CHAIN;
@@ -104,13 +107,13 @@ function sweepPlanes<T, R, M>(
       for (let rest = inner; rest > 0; rest -= piece) {
         const n = min(rest, piece);
         if (is<R, General>()) {
-          addGeneralRun<T, M>(record, g ? g + p : 0, dy + p, y ? y + p : 0, x + p, m, shift + at, n);
+          addGeneralRun<T, M>(record, g ? g + p : 0, dy + p, y ? y + p : 0, x + p, m, shift + at, n, table);
         } else {
-          addRun<T, R, M>(record, dy + p, x + p, m, shift + at, scale + at, offset + at, n);
+          addRun<T, R, M>(record, dy + p, x + p, m, shift + at, scale + at, offset + at, n, table);
         }
         if (last || rest > piece) spill<T>(record, total + 8 * c, dot + 8 * c);
         p += <usize>n * sizeof<T>();
-        m += <usize>n * 2;
+        m += n / lanes<T>();
       }
     }
     dy += step; x += step; mask += maskStep;
@@ -122,7 +125,7 @@ function sweepPlanes<T, R, M>(
 /** Adds n consecutive values of one channel to its record. */
 // @ts-ignore: decorator
 @inline function addRun<T, R, M>(
-  record: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, n: i32,
+  record: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, n: i32, table: usize,
 ): void {
   const k = v128.load_splat<T>(shift);
   const a = is<R, Rectified>() ? v128.load_splat<T>(scale) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load_splat<T>(offset)) : k;
@@ -132,7 +135,7 @@ function sweepPlanes<T, R, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const m0 = is<M, Masked>() ? closed<T>(mask) : k, m1 = is<M, Masked>() ? closed<T>(mask + 2 * lanes<T>()) : k;
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
     const d = deviation<T, M>(v128.load(x), k, m0), e = deviation<T, M>(v128.load(x, 16), k, m1);
     const u = passing<T, R, M>(v128.load(dy), d, a, b, m0), v = passing<T, R, M>(v128.load(dy, 16), e, a, b, m1);
     s0 = v128.add<T>(s0, u);
@@ -140,19 +143,19 @@ function sweepPlanes<T, R, M>(
     q0 = v128.add<T>(q0, v128.mul<T>(u, d));
     q1 = v128.add<T>(q1, v128.mul<T>(v, e));
     x += 32; dy += 32;
-    if (is<M, Masked>()) mask += 4 * lanes<T>();
+    if (is<M, Masked>()) mask += 2;
   }
   if (x < end) {
-    const m0 = is<M, Masked>() ? closed<T>(mask) : k;
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
     const d = deviation<T, M>(v128.load(x), k, m0), u = passing<T, R, M>(v128.load(dy), d, a, b, m0);
     s0 = v128.add<T>(s0, u);
     q0 = v128.add<T>(q0, v128.mul<T>(u, d));
     dy += 16;
-    if (is<M, Masked>()) mask += 2 * lanes<T>();
+    if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
     // Beyond the tail u is 0, and so is its product with -shift.
-    const m0 = is<M, Masked>() ? closed<T>(mask) : k;
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
     const d = deviation<T, M>(loadTail<T>(end, rest), k, m0), u = passing<T, R, M>(loadTail<T>(dy, rest), d, a, b, m0);
     s1 = v128.add<T>(s1, u);
     q1 = v128.add<T>(q1, v128.mul<T>(u, d));
@@ -164,24 +167,24 @@ function sweepPlanes<T, R, M>(
 /** The same by the sign of y, writing g, or both. */
 // @ts-ignore: decorator
 @inline function addGeneralRun<T, M>(
-  record: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize, n: i32,
+  record: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize, n: i32, table: usize,
 ): void {
   const k = v128.load_splat<T>(shift);
   let s = v128.load(record), q = v128.load(record, 16);
   const rest = n & (lanes<T>() - 1);
   const full = <usize>(n - rest) * sizeof<T>();
   for (let i: usize = 0; i < full; i += 16) {
-    const m = is<M, Masked>() ? closed<T>(mask) : k;
+    const m = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
     const d = deviation<T, M>(v128.load(x + i), k, m);
     let u = passing<T, General, M>(v128.load(dy + i), k, k, k, m);
     if (y) u = rectified<T>(u, v128.load(y + i));
     if (g) v128.store(g + i, u);
     s = v128.add<T>(s, u);
     q = v128.add<T>(q, v128.mul<T>(u, d));
-    if (is<M, Masked>()) mask += 2 * lanes<T>();
+    if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    const m = is<M, Masked>() ? closed<T>(mask) : k;
+    const m = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
     const d = deviation<T, M>(loadTail<T>(x + full, rest), k, m);
     let u = passing<T, General, M>(loadTail<T>(dy + full, rest), k, k, k, m);
     if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));

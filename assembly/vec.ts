@@ -90,19 +90,6 @@ export function storeEnd<T>(p: usize, v: v128, n: i32): void {
   return v128.andnot(g, v128.le<T>(y, v128.splat<T>(0)));
 }
 
-/** All bits of the elements that do not count, from the words of a mask at p. Reads a word an element. */
-// @ts-ignore: decorator
-@inline export function closed<T>(p: usize): v128 {
-  if (sizeof<T>() == 4) return v128.load_ext<i16>(p);
-  return v128.extend_low<i32>(v128.extend_low<i16>(v128.load32_zero(p)));
-}
-
-/** All bits where a whole row does not count. */
-// @ts-ignore: decorator
-@inline export function closedRow(p: usize): v128 {
-  return v128.load_splat<i16>(p);
-}
-
 /**
  * Adds the first two vectors of every record, lane sums, to two rows of f64, and clears them. Records are of `size`
  * vectors, one for each of `full` bytes in whole vectors of columns and one for `rest` columns.

@@ -19,10 +19,13 @@ export interface Geometry {
   readonly pitch: number;
 }
 
-/** The kernels of one element type. A mask is [outer, inner] in words of `widenMask`, of which three more may be read. */
+/** The kernels of one element type. */
 export interface Kernels {
-  /** words[i] (i16) = 0 where bytes[i] is not 0, else all bits. bytes may be the upper half of words. */
-  widenMask(words: Pointer, bytes: Pointer, n: number): void;
+  /**
+   * A mask as the other kernels take it, from a byte a position, 0: masked. mask may be bytes itself.
+   * mask[o, v] (u8, [outer, ceil(inner / lanes)]) = 16 * sum of 2^i over the masked positions i of the v-th `lanes` ones.
+   */
+  packMask(mask: Pointer, bytes: Pointer, outer: number, inner: number): void;
   /** mean[c], m2[c] (f64) of the n values a channel that the mask lets pass. */
   moments(
     mean: Pointer, m2: Pointer, x: Pointer, mask: Pointer, n: number,
@@ -55,11 +58,14 @@ export type DType = 'float32' | 'float64';
 /** Values of x, y and the parameters: by `dtype`. */
 export type Floats = Float32Array | Float64Array;
 
+/** Elements of a vector of 16 bytes. */
+export const LANES: Record<DType, number> = { float32: 4, float64: 2 };
+
 /** Most columns that rows of few channels are widened to (assembly/wide.ts). */
 const WIDENED = 320;
 
-/** Scratch bytes that kernels may use: a record of 48 a channel in planes, or K, lane sums and totals of each column. */
+/** Scratch bytes that kernels may use: a record of 48 a channel in planes and a table of 256 for a mask, or K, lane sums and totals of each column. */
 export function scratchBytes(channels: number, inner: number): number {
   const columns = Math.max(WIDENED, inner < 4 ? channels * inner : 0);
-  return 64 + Math.max(48 * (channels + 1), 48 * columns + 4 * 80);
+  return 64 + Math.max(48 * channels + 256, 48 * columns + 4 * 80);
 }

@@ -1,6 +1,6 @@
 /** Masks: which positions of a batch count. One byte a position, [N, ...positions] whatever the layout; 0: masked. */
 import { checkInteger, checkList, checkNumbers, isCount, isTypedArray, wrongArray, wrongValue } from './checks.js';
-import type { Geometry, Kernels, Pointer } from './kernels.js';
+import { type DType, type Geometry, LANES, type Pointer } from './kernels.js';
 import type { Engine } from './runtime.js';
 import type { Block } from './staging.js';
 
@@ -59,7 +59,7 @@ export function maskFromLengths(lengths: ArrayLike<number>, positions: number): 
 
 /** Which positions of a block count. */
 export interface Mask {
-  /** Positions between outer slices. */
+  /** Bytes between outer slices. */
   readonly pitch: number;
   /** Address of a block's first position. 0: all count. */
   at(block: Block): Pointer;
@@ -69,11 +69,6 @@ export interface Mask {
 
 /** All positions. */
 export const UNMASKED: Mask = { pitch: 0, at: () => 0, count: (block) => block.outer * block.inner };
-
-/** Bytes of one position in memory. */
-const WORD = 2;
-/** What kernels may read beyond the last position, in bytes. */
-const MARGIN = 3 * WORD;
 
 /** A mask and the number of positions that count. */
 export interface CountedMask {
@@ -86,26 +81,29 @@ export function bytesLike(mask: Uint8Array, other: CountedMask | null | undefine
   return other?.bytes.length === mask.length ? other.bytes : new Uint8Array(mask.length);
 }
 
-/** A mask in memory, in words as kernels read them. */
+/** A mask in memory, packed as kernels read it. */
 export class MemoryMask implements Mask {
   readonly pitch: number;
+  readonly #lanes: number;
+  readonly #inner: number;
   readonly #engine: Engine;
   readonly #mask: CountedMask;
   readonly #pointer: Pointer;
 
-  constructor(engine: Engine, kernels: Kernels, mask: CountedMask, { inner }: Geometry) {
-    this.pitch = inner;
+  constructor(engine: Engine, dtype: DType, mask: CountedMask, { outer, inner }: Geometry) {
+    this.#lanes = LANES[dtype];
+    this.#inner = inner;
+    this.pitch = Math.ceil(inner / this.#lanes);
     this.#engine = engine;
     this.#mask = mask;
     const { bytes } = mask;
-    this.#pointer = engine.allocate(WORD * bytes.length + MARGIN);
-    const upper = this.#pointer + bytes.length;
-    new Uint8Array(engine.memory.buffer, upper, bytes.length).set(bytes);
-    kernels.widenMask(this.#pointer, upper, bytes.length);
+    this.#pointer = engine.allocate(bytes.length);
+    new Uint8Array(engine.memory.buffer, this.#pointer, bytes.length).set(bytes);
+    engine.kernels[dtype].packMask(this.#pointer, this.#pointer, outer, inner);
   }
 
   at(block: Block): Pointer {
-    return this.#pointer + WORD * (block.outerStart * this.pitch + block.innerStart);
+    return this.#pointer + block.outerStart * this.pitch + block.innerStart / this.#lanes;
   }
 
   count(block: Block): number {
@@ -113,7 +111,7 @@ export class MemoryMask implements Mask {
     if (block.outer * block.inner === bytes.length) return total;
     let count = 0;
     for (let o = block.outerStart; o < block.outerStart + block.outer; o++) {
-      const start = o * this.pitch + block.innerStart;
+      const start = o * this.#inner + block.innerStart;
       count += countValid(bytes, start, start + block.inner);
     }
     return count;

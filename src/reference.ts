@@ -9,22 +9,36 @@ export function reference(memory: Memory): Record<DType, Kernels> {
 function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Float64ArrayConstructor): Kernels {
   const floats = (pointer: number, length: number): Floats => new FloatArray(memory.buffer, pointer, length);
   const doubles = (pointer: number, length: number) => new Float64Array(memory.buffer, pointer, length);
-  const masks = (pointer: number, length: number) => new Int16Array(memory.buffer, pointer, length);
+  const lanes = 16 / FloatArray.BYTES_PER_ELEMENT;
+  /** [outer, inner]: 1 where a mask lets nothing pass. */
+  const closed = (mask: number, outer: number, inner: number, maskPitch: number) => {
+    const bytes = new Uint8Array(memory.buffer, mask, (outer - 1) * maskPitch + Math.ceil(inner / lanes));
+    return Uint8Array.from({ length: outer * inner }, (_, m) => {
+      const i = m % inner;
+      return (bytes[(m - i) / inner * maskPitch + Math.floor(i / lanes)]! >> (4 + i % lanes)) & 1;
+    });
+  };
   const length = (outer: number, channels: number, inner: number, pitch: number) =>
     (outer - 1) * pitch + channels * inner;
 
   return {
-    widenMask(words, bytes, n) {
-      const from = new Uint8Array(memory.buffer, bytes, n), to = masks(words, n);
-      for (let i = 0; i < n; i++) to[i] = from[i] === 0 ? -1 : 0;
+    packMask(mask, bytes, outer, inner) {
+      const vectors = Math.ceil(inner / lanes);
+      const from = new Uint8Array(memory.buffer, bytes, outer * inner), to = new Uint8Array(memory.buffer, mask, outer * vectors);
+      for (let o = 0; o < outer; o++) {
+        for (let v = 0; v < vectors; v++) {
+          let bits = 0;
+          for (let i = v * lanes; i < Math.min((v + 1) * lanes, inner); i++) if (from[o * inner + i] === 0) bits |= 16 << (i % lanes);
+          to[o * vectors + v] = bits;
+        }
+      }
     },
 
     moments(mean, m2, x, mask, n, outer, channels, inner, pitch, maskPitch) {
       const size = length(outer, channels, inner, pitch);
       const means = doubles(mean, channels), m2s = doubles(m2, channels), values = floats(x, size);
       if (mask) {
-        const valid = masks(mask, length(outer, 1, inner, maskPitch));
-        maskedMoments(means, m2s, values, valid, n, outer, channels, inner, pitch, maskPitch);
+        maskedMoments(means, m2s, values, closed(mask, outer, inner, maskPitch), n, outer, channels, inner, pitch);
       } else {
         (inner === 1 ? rowMoments : planeMoments)(means, m2s, values, outer, channels, inner, pitch);
       }
@@ -37,7 +51,7 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
       const run = inner === 1 ? rowAffine : planeAffine;
       run(result, input, k, a, b, outer, channels, inner, pitch, z ? floats(z, n) : null);
       if (floor > -Infinity) limit(result, floor, outer, channels * inner, pitch);
-      if (mask) clear(result, masks(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
+      if (mask) clear(result, closed(mask, outer, inner, maskPitch), outer, channels, inner, pitch);
     },
 
     reduce(total, dot, g, dy, y, x, mask, shift, scale, offset, outer, channels, inner, pitch, maskPitch) {
@@ -52,10 +66,10 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
         rectify(gs, sign, outer, channels * inner, pitch);
       }
       if (mask) {
-        const valid = masks(mask, length(outer, 1, inner, maskPitch));
+        const masked = closed(mask, outer, inner, maskPitch);
         xs = xs.slice() as Floats;
-        clear(gs, valid, outer, channels, inner, pitch, maskPitch);
-        clear(xs, valid, outer, channels, inner, pitch, maskPitch);
+        clear(gs, masked, outer, channels, inner, pitch);
+        clear(xs, masked, outer, channels, inner, pitch);
       }
       if (g) {
         for (let o = 0; o < outer; o++) {
@@ -80,20 +94,20 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
       }
       const run = inner === 1 ? rowGradient : planeGradient;
       run(result, gs, xs, k, a, floats(q, channels), floats(r, channels), outer, channels, inner, pitch);
-      if (mask) clear(result, masks(mask, length(outer, 1, inner, maskPitch)), outer, channels, inner, pitch, maskPitch);
+      if (mask) clear(result, closed(mask, outer, inner, maskPitch), outer, channels, inner, pitch);
     },
   };
 }
 
 /** Two passes over the positions that count. */
 function maskedMoments(
-  mean: Float64Array, m2: Float64Array, x: Floats, mask: Int16Array, n: number,
-  outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
+  mean: Float64Array, m2: Float64Array, x: Floats, masked: Uint8Array, n: number,
+  outer: number, channels: number, inner: number, pitch: number,
 ): void {
   for (let c = 0; c < channels; c++) {
     const over = (add: (value: number) => void) => {
       for (let o = 0; o < outer; o++) {
-        for (let i = 0; i < inner; i++) if (mask[o * maskPitch + i] === 0) add(x[o * pitch + c * inner + i]!);
+        for (let i = 0; i < inner; i++) if (masked[o * inner + i] === 0) add(x[o * pitch + c * inner + i]!);
       }
     };
     let total = 0, missed = 0, squares = 0;
@@ -110,12 +124,10 @@ function maskedMoments(
 }
 
 /** 0 where masked. */
-function clear(
-  values: Floats, mask: Int16Array, outer: number, channels: number, inner: number, pitch: number, maskPitch: number,
-): void {
+function clear(values: Floats, masked: Uint8Array, outer: number, channels: number, inner: number, pitch: number): void {
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {
-      if (mask[o * maskPitch + i] === 0) continue;
+      if (masked[o * inner + i] === 0) continue;
       for (let c = 0; c < channels; c++) values[o * pitch + c * inner + i] = 0;
     }
   }

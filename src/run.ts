@@ -35,7 +35,7 @@ export class Runner {
     try {
       const near = reach(engine, this.#dtype, geometry, values, places);
       stage = near.stage;
-      if (mask !== null) copy = new MemoryMask(engine, kernels, mask, geometry);
+      if (mask !== null) copy = new MemoryMask(engine, this.#dtype, mask, geometry);
       scratch.take(Math.min(geometry.channels, MOST_CHANNELS), geometry.inner);
       pass(near.operands, { kernels, scratch, geometry, limit: near.limit, mask: copy ?? UNMASKED });
     } finally {

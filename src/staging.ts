@@ -67,9 +67,11 @@ export function runsOf(geometry: Geometry, limit: number): Group[] {
 function cut(geometry: Geometry, limit: number, channelStep: number, outerStep: number): Group[] {
   const { channels, inner } = geometry;
   const together = Math.min(Math.max(Math.floor(channelStep), 1), MOST_CHANNELS), outers = Math.max(Math.floor(outerStep), 1);
+  // A byte of a mask is up to four positions.
+  const innerStep = inner <= limit ? inner : limit - (limit % 4) || limit;
   const groups: Group[] = [];
   for (let c = 0; c < channels; c += together) {
-    groups.push(group(geometry, c, Math.min(together, channels - c), outers, Math.min(inner, limit)));
+    groups.push(group(geometry, c, Math.min(together, channels - c), outers, innerStep));
   }
   return groups;
 }

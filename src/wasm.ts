@@ -2,8 +2,9 @@ import { instantiateSync } from '@assemblyscript/loader';
 import type { DType, Kernels } from './kernels.js';
 import { packaged } from './packaged.js';
 
-type Kernel = Exclude<keyof Kernels, 'widenMask'>;
-type Exports = { [name in Kernel as `${name}_f32` | `${name}_f64`]: Kernels[name] } & { widen_mask: Kernels['widenMask'] };
+type Exports =
+  { [name in Exclude<keyof Kernels, 'packMask'> as `${name}_f32` | `${name}_f64`]: Kernels[name] } &
+  Record<'pack_mask_f32' | 'pack_mask_f64', Kernels['packMask']>;
 
 /** Why this engine cannot run the kernel module: no WebAssembly, no SIMD, no permission to compile. Undefined: it can. */
 export function refusal(): string | undefined {
@@ -27,11 +28,11 @@ export function wasmKernels(
   const exports = instantiateSync(source, { env: { memory } }).instance.exports as unknown as Exports;
   return {
     float32: {
-      widenMask: exports.widen_mask,
+      packMask: exports.pack_mask_f32,
       moments: exports.moments_f32, affine: exports.affine_f32, reduce: exports.reduce_f32, gradient: exports.gradient_f32,
     },
     float64: {
-      widenMask: exports.widen_mask,
+      packMask: exports.pack_mask_f64,
       moments: exports.moments_f64, affine: exports.affine_f64, reduce: exports.reduce_f64, gradient: exports.gradient_f64,
     },
   };

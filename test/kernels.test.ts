@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { DType, Floats, Geometry, Kernels } from '../src/kernels.js';
-import { scratchBytes } from '../src/kernels.js';
+import { LANES, scratchBytes } from '../src/kernels.js';
 import { BYTES, type Engine } from '../src/runtime.js';
 import { sum } from './oracle.js';
 import { arrayOf, DTYPES, KINDS, normal, RUNTIMES, random } from './setup.js';
@@ -13,7 +13,6 @@ const GEOMETRIES = [
   [150, 2, 1, 0], [131, 3, 1, 0], [66, 5, 1, 0], [33, 20, 1, 0], [40, 7, 2, 0], [9, 33, 3, 5],
   [2, 3, 2, 0], [3, 2, 3, 1], [9, 5, 4, 0], [20, 3, 49, 7], [7, 4, 196, 0], [2, 2, 479, 0], [2, 2, 480, 0], [2, 2, 481, 0],
   [3, 1, 1111, 0], [1, 2, 2048, 0],
-  // Planes of more than 48 KiB, an odd number of them: under a mask two channels go together.
   [1, 3, 12_291, 2],
 ] as const;
 
@@ -40,16 +39,21 @@ class Bench {
     return at + GUARD * BYTES[dtype];
   }
 
-  /** A mask; what lies around it lets positions pass. */
-  putMask(bytes: Uint8Array): number {
-    const at = this.#engine.allocate(2 * bytes.length + 2 * GUARD), words = at + GUARD, upper = words + bytes.length;
-    const all = new Uint8Array(this.#engine.memory.buffer, at, 2 * bytes.length + 2 * GUARD).fill(0);
-    all.set(bytes, GUARD + bytes.length);
-    this.#engine.kernels[this.#dtype].widenMask(words, upper, bytes.length);
-    expect(all.subarray(0, GUARD).every((byte) => byte === 0), 'bytes before a mask').toBe(true);
-    expect(all.subarray(GUARD + 2 * bytes.length).every((byte) => byte === 0), 'bytes after a mask').toBe(true);
+  /** A mask of a byte a position, packed, its rows `pitch` bytes apart; what lies between them lets nothing pass. */
+  putMask(bytes: Uint8Array, outer: number, pitch: number): number {
+    const inner = bytes.length / outer, vectors = Math.ceil(inner / LANES[this.#dtype]);
+    const at = this.#engine.allocate(Math.max(bytes.length, outer * pitch) + 2 * GUARD), first = at + GUARD;
+    const all = new Uint8Array(this.#engine.memory.buffer, at, bytes.length + 2 * GUARD).fill(7);
+    all.set(bytes, GUARD);
+    this.#engine.kernels[this.#dtype].packMask(first, first, outer, inner);
+    expect(all.subarray(0, GUARD).every((byte) => byte === 7), 'bytes before a mask').toBe(true);
+    expect(all.subarray(GUARD + outer * vectors, GUARD + bytes.length), 'bytes after a packed mask').toEqual(bytes.subarray(outer * vectors));
+    expect(all.subarray(GUARD + bytes.length).every((byte) => byte === 7), 'bytes after a mask').toBe(true);
+    const packed = all.slice(GUARD, GUARD + outer * vectors);
+    const spread = new Uint8Array(this.#engine.memory.buffer, first, outer * pitch).fill(240);
+    for (let o = 0; o < outer; o++) spread.set(packed.subarray(o * vectors, (o + 1) * vectors), o * pitch);
     this.#masks.push(at);
-    return words;
+    return first;
   }
 
   get(pointer: number, length: number, dtype = this.#dtype): Floats {
@@ -187,21 +191,32 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
   });
 });
 
-/** Elements between outer slices of a mask beyond its positions. */
+/** Bytes between outer slices of a mask beyond its positions. */
 const MASK_GAPS = [0, 3];
 
-/** A mask as kernels read it, its gaps alternately letting pass and not, and which positions it lets pass. */
-function maskOf({ outer, inner }: Geometry, gap: number): { pitch: number; bytes: Uint8Array; valid: boolean[] } {
-  const pitch = inner + gap, uniform = random(30 + gap), n = outer * inner;
+/** A mask of a byte a position, bytes between its rows once it is packed, and which positions it lets pass. */
+function maskOf({ outer, inner }: Geometry, dtype: DType, gap: number): { pitch: number; bytes: Uint8Array; valid: boolean[] } {
+  const uniform = random(30 + gap), n = outer * inner;
   const valid = Array.from({ length: n }, (_, i) => i === n - 1 || uniform() < 0.6);
   const open = [1, 255, 128, 2];
-  const bytes = Uint8Array.from({ length: outer * pitch }, (_, i) => {
-    const o = Math.floor(i / pitch), position = i % pitch;
-    const passes = position < inner ? valid[o * inner + position]! : i % 2 === 0;
-    return passes ? open[i % 4]! : 0;
-  });
-  return { pitch, bytes, valid };
+  return { pitch: Math.ceil(inner / LANES[dtype]) + gap, bytes: Uint8Array.from(valid, (passes, i) => (passes ? open[i % 4]! : 0)), valid };
 }
+
+describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))('a mask of $kind $dtype', ({ kind, dtype }) => {
+  it.each([1, 2, 3, 4, 5, 15, 16, 17, 31, 49, 64, 100])('is packed into a bit a position, a byte a vector: %i positions', (inner) => {
+    const engine = RUNTIMES[kind] as Engine, outer = 19, lanes = LANES[dtype];
+    const { bytes, valid } = maskOf({ outer, channels: 1, inner, pitch: inner }, dtype, 0), vectors = Math.ceil(inner / lanes);
+    const at = engine.allocate(2 * bytes.length), from = at + bytes.length;
+    new Uint8Array(engine.memory.buffer, from, bytes.length).set(bytes);
+    engine.kernels[dtype].packMask(at, from, outer, inner);
+    const expected = Array.from({ length: outer * vectors }, (_, b) => {
+      const o = Math.floor(b / vectors), first = (b % vectors) * lanes;
+      return sum(Array.from({ length: Math.min(lanes, inner - first) }, (_, i) => (valid[o * inner + first + i] ? 0 : 16 * 2 ** i)));
+    });
+    expect([...new Uint8Array(engine.memory.buffer, at, outer * vectors)]).toEqual(expected);
+    engine.free(at);
+  });
+});
 
 const GARBAGE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e30];
 
@@ -230,11 +245,11 @@ describe.each(cases)('masked $kind $dtype on $geometry.outer x $geometry.channel
 
   it.each(MASK_GAPS)('finds mean and m2 of what counts, whatever the rest holds, mask gap %i', (gap) => {
     const bench = new Bench(engine, dtype);
-    const mask = maskOf(geometry, gap), open = passes(mask.valid), x = data(1, open, 3);
+    const mask = maskOf(geometry, dtype, gap), open = passes(mask.valid), x = data(1, open, 3);
     const mean = bench.put(new Float64Array(channels), 'float64'), m2 = bench.put(new Float64Array(channels), 'float64');
     const n = mask.valid.filter(Boolean).length;
     kernels.moments(
-      mean, m2, bench.put(x), bench.putMask(mask.bytes), n, outer, channels, inner, pitch, mask.pitch, bench.scratch(channels, inner),
+      mean, m2, bench.put(x), bench.putMask(mask.bytes, outer, mask.pitch), n, outer, channels, inner, pitch, mask.pitch, bench.scratch(channels, inner),
     );
     const means = bench.get(mean, channels, 'float64'), m2s = bench.get(m2, channels, 'float64');
     byChannel(geometry, x).forEach((all, c) => {
@@ -252,13 +267,13 @@ describe.each(cases)('masked $kind $dtype on $geometry.outer x $geometry.channel
     { residual: true, relu: true, over: 'z', gap: 0 }, { residual: true, relu: true, over: 'none', gap: 3 },
   ] as const)('normalises what counts and clears the rest: residual $residual, relu $relu, y over $over, mask gap $gap', ({ residual, relu, over, gap }) => {
     const bench = new Bench(engine, dtype);
-    const mask = maskOf(geometry, gap), open = passes(mask.valid);
+    const mask = maskOf(geometry, dtype, gap), open = passes(mask.valid);
     const x = data(2, open, 1), z = data(3, open), shift = perChannel(4, 1), scale = perChannel(5), offset = perChannel(6);
     const xAt = bench.put(x), zAt = residual ? bench.put(z) : 0;
     const before = over === 'x' ? x : over === 'z' ? z : data(7, open);
     const yAt = over === 'x' ? xAt : over === 'z' ? zAt : bench.put(before);
     kernels.affine(
-      yAt, xAt, zAt, bench.putMask(mask.bytes), bench.put(shift), bench.put(scale), bench.put(offset), relu ? 0 : -Infinity,
+      yAt, xAt, zAt, bench.putMask(mask.bytes, outer, mask.pitch), bench.put(shift), bench.put(scale), bench.put(offset), relu ? 0 : -Infinity,
       outer, channels, inner, pitch, mask.pitch, bench.scratch(channels, inner),
     );
     const y = bench.get(yAt, length);
@@ -288,7 +303,7 @@ describe.each(cases)('masked $kind $dtype on $geometry.outer x $geometry.channel
     { masked: true, sign: 'y', g: 'apart', gap: 3 }, { masked: false, sign: 'y', g: 'apart', gap: 0 },
   ] as const)('sums and writes g: masked $masked, sign of $sign, g over $g, mask gap $gap', ({ masked, sign, g, gap }) => {
     const bench = new Bench(engine, dtype);
-    const mask = maskOf(geometry, gap), open = passes(masked ? mask.valid : null);
+    const mask = maskOf(geometry, dtype, gap), open = passes(masked ? mask.valid : null);
     const dy = data(8, open), y = data(9, open), { x, shift, scale, offset } = signed(open);
     y.forEach((_, i) => { if (i % 5 === 0 && open[i]) y[i] = 0; });
     const expected = new Array<number>(length).fill(0);
@@ -302,7 +317,7 @@ describe.each(cases)('masked $kind $dtype on $geometry.outer x $geometry.channel
     const gAt = g === 'none' ? 0 : g === 'dy' ? dyAt : bench.put(before);
     const fromY = sign === 'y', fromX = sign === 'x' || sign === 'ignored x';
     kernels.reduce(
-      total, dot, gAt, dyAt, fromY ? bench.put(y) : 0, bench.put(x), masked ? bench.putMask(mask.bytes) : 0,
+      total, dot, gAt, dyAt, fromY ? bench.put(y) : 0, bench.put(x), masked ? bench.putMask(mask.bytes, outer, mask.pitch) : 0,
       bench.put(shift), fromX ? bench.put(scale) : 0, fromX ? bench.put(offset) : 0,
       outer, channels, inner, pitch, mask.pitch, bench.scratch(channels, inner),
     );
@@ -329,12 +344,12 @@ describe.each(cases)('masked $kind $dtype on $geometry.outer x $geometry.channel
     { masked: true, rectified: false, over: 'x', gap: 0 },
   ] as const)('forms the gradient: masked $masked, rectified $rectified, dx over $over, mask gap $gap', ({ masked, rectified, over, gap }) => {
     const bench = new Bench(engine, dtype);
-    const mask = maskOf(geometry, gap), open = passes(masked ? mask.valid : null);
+    const mask = maskOf(geometry, dtype, gap), open = passes(masked ? mask.valid : null);
     const g = data(13, open), { x, shift, scale: p, offset } = signed(open), q = perChannel(17), r = perChannel(18);
     const gAt = bench.put(g), xAt = bench.put(x), before = over === 'g' ? g : over === 'x' ? x : data(19, open);
     const dxAt = over === 'g' ? gAt : over === 'x' ? xAt : bench.put(before);
     kernels.gradient(
-      dxAt, gAt, xAt, masked ? bench.putMask(mask.bytes) : 0, bench.put(shift), bench.put(p), bench.put(q), bench.put(r),
+      dxAt, gAt, xAt, masked ? bench.putMask(mask.bytes, outer, mask.pitch) : 0, bench.put(shift), bench.put(p), bench.put(q), bench.put(r),
       rectified ? bench.put(offset) : 0, outer, channels, inner, pitch, mask.pitch, bench.scratch(channels, inner),
     );
     const dx = bench.get(dxAt, length);

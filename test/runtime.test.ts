@@ -108,7 +108,7 @@ describe('the kernel module', () => {
     const arity = Object.fromEntries(Object.entries(exports).filter(([, value]) => typeof value === 'function').map(([name, value]) => [name, (value as () => void).length]));
     expect(arity).toEqual({
       moments_f32: 11, moments_f64: 11, affine_f32: 14, affine_f64: 14,
-      reduce_f32: 16, reduce_f64: 16, gradient_f32: 15, gradient_f64: 15, widen_mask: 3,
+      reduce_f32: 16, reduce_f64: 16, gradient_f32: 15, gradient_f64: 15, pack_mask_f32: 4, pack_mask_f64: 4,
     });
   });
 });
