@@ -256,11 +256,18 @@ function sweepRows<T, R, M>(
   }
 }
 
-/** Adds one vector of each of four rows, g and x - shift, to the lane sums of the record at c. */
+/** Adds one vector of each of four rows of x and dy to the record at c. */
 // @ts-ignore: decorator
-@inline function addFour<T>(
-  c: usize, u0: v128, d0: v128, u1: v128, d1: v128, u2: v128, d2: v128, u3: v128, d3: v128,
+@inline function addFour<T, R, M>(
+  c: usize, x0: v128, x1: v128, x2: v128, x3: v128, dy0: v128, dy1: v128, dy2: v128, dy3: v128,
+  m0: v128, m1: v128, m2: v128, m3: v128,
 ): void {
+  const k = v128.load(c, 32);
+  const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.load(c, 64) : k;
+  const d0 = deviation<T, M>(x0, k, m0), d1 = deviation<T, M>(x1, k, m1);
+  const d2 = deviation<T, M>(x2, k, m2), d3 = deviation<T, M>(x3, k, m3);
+  const u0 = passing<T, R, M>(dy0, d0, a, b, m0), u1 = passing<T, R, M>(dy1, d1, a, b, m1);
+  const u2 = passing<T, R, M>(dy2, d2, a, b, m2), u3 = passing<T, R, M>(dy3, d3, a, b, m3);
   const u = v128.add<T>(v128.add<T>(u0, u1), v128.add<T>(u2, u3));
   const ud01 = v128.add<T>(v128.mul<T>(u0, d0), v128.mul<T>(u1, d1));
   const ud23 = v128.add<T>(v128.mul<T>(u2, d2), v128.mul<T>(u3, d3));
@@ -286,30 +293,40 @@ function addFourRows<T, R, M>(
       m3 = closedRow(mask + 3 * maskApart);
       mask += maskStep;
     }
-    let xp = x, gp = dy, c = records;
+    let x0 = x, g0 = dy, c = records;
     const end = x + full;
-    while (xp < end) {
-      const k = v128.load(c, 32);
-      const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.load(c, 64) : k;
-      const x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart;
-      const d0 = deviation<T, M>(v128.load(xp), k, m0), d1 = deviation<T, M>(v128.load(x1), k, m1);
-      const d2 = deviation<T, M>(v128.load(x2), k, m2), d3 = deviation<T, M>(v128.load(x3), k, m3);
-      const g1 = gp + apart, g2 = g1 + apart, g3 = g2 + apart;
-      const u0 = passing<T, R, M>(v128.load(gp), d0, a, b, m0), u1 = passing<T, R, M>(v128.load(g1), d1, a, b, m1);
-      const u2 = passing<T, R, M>(v128.load(g2), d2, a, b, m2), u3 = passing<T, R, M>(v128.load(g3), d3, a, b, m3);
-      addFour<T>(c, u0, d0, u1, d1, u2, d2, u3, d3);
-      xp += 16; gp += 16; c += 16 * recordSize<R>();
+    if (is<R, Plain>() && is<M, Plain>()) {
+      // Two vectors a step, since newer versions of V8 unroll no such loop: 0.53 instead of 0.62 ns a vector on Node 26.
+      const pairs = end - 16;
+      while (x0 < pairs) {
+        const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = g0 + apart, g2 = g1 + apart, g3 = g2 + apart;
+        addFour<T, R, M>(
+          c, v128.load(x0), v128.load(x1), v128.load(x2), v128.load(x3),
+          v128.load(g0), v128.load(g1), v128.load(g2), v128.load(g3), m0, m1, m2, m3,
+        );
+        addFour<T, R, M>(
+          c + 16 * recordSize<R>(), v128.load(x0, 16), v128.load(x1, 16), v128.load(x2, 16), v128.load(x3, 16),
+          v128.load(g0, 16), v128.load(g1, 16), v128.load(g2, 16), v128.load(g3, 16), m0, m1, m2, m3,
+        );
+        x0 += 32; g0 += 32; c += 32 * recordSize<R>();
+      }
+    }
+    while (x0 < end) {
+      const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = g0 + apart, g2 = g1 + apart, g3 = g2 + apart;
+      addFour<T, R, M>(
+        c, v128.load(x0), v128.load(x1), v128.load(x2), v128.load(x3),
+        v128.load(g0), v128.load(g1), v128.load(g2), v128.load(g3), m0, m1, m2, m3,
+      );
+      x0 += 16; g0 += 16; c += 16 * recordSize<R>();
     }
     if (rest) {
-      // Not from xp and gp: V8 would then compute what both have in common before it knows whether the loop goes on.
-      const k = v128.load(c, 32), g0 = dy + full;
-      const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.load(c, 64) : k;
-      const x1 = end + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = g0 + apart, g2 = g1 + apart, g3 = g2 + apart;
-      const d0 = deviation<T, M>(loadEnd<T>(end, rest), k, m0), d1 = deviation<T, M>(loadEnd<T>(x1, rest), k, m1);
-      const d2 = deviation<T, M>(loadEnd<T>(x2, rest), k, m2), d3 = deviation<T, M>(loadEnd<T>(x3, rest), k, m3);
-      const u0 = passing<T, R, M>(loadEnd<T>(g0, rest), d0, a, b, m0), u1 = passing<T, R, M>(loadEnd<T>(g1, rest), d1, a, b, m1);
-      const u2 = passing<T, R, M>(loadEnd<T>(g2, rest), d2, a, b, m2), u3 = passing<T, R, M>(loadEnd<T>(g3, rest), d3, a, b, m3);
-      addFour<T>(c, u0, d0, u1, d1, u2, d2, u3, d3);
+      // Not from x0 and g0: V8 would then compute what both have in common before it knows whether the loop goes on.
+      const x1 = end + apart, x2 = x1 + apart, x3 = x2 + apart;
+      const h0 = dy + full, h1 = h0 + apart, h2 = h1 + apart, h3 = h2 + apart;
+      addFour<T, R, M>(
+        c, loadEnd<T>(end, rest), loadEnd<T>(x1, rest), loadEnd<T>(x2, rest), loadEnd<T>(x3, rest),
+        loadEnd<T>(h0, rest), loadEnd<T>(h1, rest), loadEnd<T>(h2, rest), loadEnd<T>(h3, rest), m0, m1, m2, m3,
+      );
     }
     x += step; dy += step;
   }
