@@ -4,7 +4,8 @@
  * memory of f32 elements, so that the mask of a plane stays in the L1 cache until the next channel needs it. In words,
  * one instruction away from a vector, 32x64x112x112 took up to 1.4 times the plain call; it is 1.03 now.
  */
-import { lanes } from './vec';
+import { is, Masked, Rectified } from './tags';
+import { above, lanes } from './vec';
 
 /** Bytes of the table. */
 export const TABLE: usize = 256;
@@ -91,4 +92,22 @@ export function writeTable<T>(table: usize): void {
 @inline export function isClosed<T>(row: usize, i: u32): bool {
   const n = <u32>lanes<T>();
   return (<u32>load<u8>(row + i / n) >> (4 + i % n) & 1) == 1;
+}
+
+/** v, or 0 where the position does not count. */
+// @ts-ignore: decorator
+@inline export function kept<M>(v: v128, m: v128): v128 {
+  return is<M, Masked>() ? v128.andnot(v, m) : v;
+}
+
+/** x - shift, or 0 where the position does not count. */
+// @ts-ignore: decorator
+@inline export function deviation<T, M>(x: v128, shift: v128, m: v128): v128 {
+  return kept<M>(v128.sub<T>(x, shift), m);
+}
+
+/** dy where mask and ReLU let it pass; d is x - shift, a the scale and b minus the offset. */
+// @ts-ignore: decorator
+@inline export function passing<T, R, M>(dy: v128, d: v128, a: v128, b: v128, m: v128): v128 {
+  return kept<M>(is<R, Rectified>() ? above<T>(dy, v128.mul<T>(d, a), b) : dy, m);
 }

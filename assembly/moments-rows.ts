@@ -1,0 +1,128 @@
+/** `moments` of [outer, columns]: a record for every vector of columns in scratch. */
+import { closedRow, deviation } from './mask';
+import { is, Masked } from './tags';
+import { CHAIN, four, fourSquares, lanes, loadEnd, spillRow } from './vec';
+import { clear, interleave, narrow, vectors } from './wide';
+
+/** Vectors of a record: sum d, sum d^2, K. */
+const VECTORS = 3;
+
+/** One sweep over rows of `repeat` columns a channel; K of each channel stands at `shift`, scratch behind it. */
+export function sweepColumns<T, M>(
+  mean: usize, m2: usize, x: usize, mask: usize,
+  outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, maskStep: usize, shift: usize,
+): void {
+  const columns = channels * repeat, bytes = <usize>columns * 8;
+  const wide = repeat > 1;
+  const records = shift + 16 * vectors<T>(channels);
+  const s = wide ? records + 16 * VECTORS * vectors<T>(columns) : mean, q = wide ? s + bytes : m2;
+  memory.fill(s, 0, bytes);
+  memory.fill(q, 0, bytes);
+  clear<T>(records, VECTORS, columns);
+  interleave<T>(records, VECTORS, 2, shift, channels, repeat, inner);
+  if (wide && inner == 1) {
+    const rows = outer / repeat;
+    sweepRows<T, M>(s, q, x, 0, rows, columns, step * repeat, 0, records);
+    const x1 = x + <usize>(rows * repeat) * step;
+    sweepRows<T, M>(s, q, x1, 0, outer - rows * repeat, channels, step, 0, records);
+  } else {
+    sweepRows<T, M>(s, q, x, mask, outer, columns, step, maskStep, records);
+  }
+  if (wide) {
+    narrow(mean, s, channels, repeat, inner);
+    narrow(m2, q, channels, repeat, inner);
+  }
+}
+
+/**
+ * Adds sum d and sum d^2 of every column to the totals, by way of lane sums.
+ *
+ * Four rows at a step: a quarter of the accumulator traffic, and sums of four before a lane sees them. They lie a quarter
+ * of the tensor apart: four streams side by side are what prefetchers follow best, where rows within one page confuse
+ * them (see bench/NOTES.md).
+ */
+function sweepRows<T, M>(
+  total: usize, squares: usize, x: usize, mask: usize,
+  outer: i32, columns: i32, step: usize, maskStep: usize, records: usize,
+): void {
+  const full = <usize>(columns / lanes<T>()) * 16, rest = columns & (lanes<T>() - 1);
+  const quarter = outer >> 2, apart = <usize>quarter * step, maskApart = <usize>quarter * maskStep;
+  for (let o = 0; o < quarter; o += CHAIN) {
+    const n = min(CHAIN, quarter - o);
+    addFourRows<T, M>(records, x, mask, n, full, rest, step, maskStep, apart, maskApart);
+    spillRow<T>(total, squares, records, VECTORS, full, rest);
+    x += <usize>n * step;
+    mask += <usize>n * maskStep;
+  }
+  if (outer & 3) {
+    addRows<T, M>(records, x + 3 * apart, mask + 3 * maskApart, outer & 3, full, rest, step, maskStep);
+    spillRow<T>(total, squares, records, VECTORS, full, rest);
+  }
+}
+
+/** Adds one vector of each of four rows to the record at c. */
+// @ts-ignore: decorator
+@inline function addFour<T>(c: usize, a: v128, b: v128, d: v128, e: v128): void {
+  v128.store(c, v128.add<T>(v128.load(c), four<T>(a, b, d, e)));
+  v128.store(c, v128.add<T>(v128.load(c, 16), fourSquares<T>(a, b, d, e)), 16);
+}
+
+/** n times four rows, those of a step `apart`. */
+function addFourRows<T, M>(
+  records: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32,
+  step: usize, maskStep: usize, apart: usize, maskApart: usize,
+): void {
+  let m0 = v128.splat<T>(0), m1 = m0, m2 = m0, m3 = m0;
+  for (; n > 0; --n) {
+    if (is<M, Masked>()) {
+      m0 = closedRow(mask);
+      m1 = closedRow(mask + maskApart);
+      m2 = closedRow(mask + 2 * maskApart);
+      m3 = closedRow(mask + 3 * maskApart);
+      mask += maskStep;
+    }
+    let xp = x, c = records;
+    const end = x + full;
+    while (xp < end) {
+      const k = v128.load(c, 32), x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart;
+      addFour<T>(
+        c, deviation<T, M>(v128.load(xp), k, m0), deviation<T, M>(v128.load(x1), k, m1),
+        deviation<T, M>(v128.load(x2), k, m2), deviation<T, M>(v128.load(x3), k, m3),
+      );
+      xp += 16; c += 16 * VECTORS;
+    }
+    if (rest) {
+      const k = v128.load(c, 32), x1 = end + apart, x2 = x1 + apart, x3 = x2 + apart;
+      addFour<T>(
+        c, deviation<T, M>(loadEnd<T>(end, rest), k, m0), deviation<T, M>(loadEnd<T>(x1, rest), k, m1),
+        deviation<T, M>(loadEnd<T>(x2, rest), k, m2), deviation<T, M>(loadEnd<T>(x3, rest), k, m3),
+      );
+    }
+    x += step;
+  }
+}
+
+/** One row after another. */
+function addRows<T, M>(
+  records: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32, step: usize, maskStep: usize,
+): void {
+  for (; n > 0; --n) {
+    const m = is<M, Masked>() ? closedRow(mask) : v128.splat<T>(0);
+    let c = records;
+    for (let i: usize = 0; i < full; i += 16) {
+      addOne<T, M>(c, v128.load(x + i), m);
+      c += 16 * VECTORS;
+    }
+    if (rest) addOne<T, M>(c, loadEnd<T>(x + full, rest), m);
+    x += step;
+    if (is<M, Masked>()) mask += maskStep;
+  }
+}
+
+/** Adds one vector to the record at c. */
+// @ts-ignore: decorator
+@inline function addOne<T, M>(c: usize, x: v128, m: v128): void {
+  const d = deviation<T, M>(x, v128.load(c, 32), m);
+  v128.store(c, v128.add<T>(v128.load(c), d));
+  v128.store(c, v128.add<T>(v128.load(c, 16), v128.mul<T>(d, d)), 16);
+}

@@ -1,0 +1,116 @@
+/** `reduce` of [outer, channels, inner]: accumulators of every channel in scratch, so that memory is read in address order. */
+import { closed, deviation, kept, passing, writeTable } from './mask';
+import { General, is, Masked, Rectified } from './tags';
+import { CHAIN, lanes, loadTail, rectified, spill, storeTail } from './vec';
+
+/** Bytes a channel in the walk over planes: the lane sums of g and of g * (x - shift). */
+const RECORD: usize = 32;
+
+export function sweepPlanes<T, R, M>(
+  total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,
+  shift: usize, scale: usize, offset: usize,
+  outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, scratch: usize,
+): void {
+  const table = scratch + RECORD * channels;
+  if (is<M, Masked>()) writeTable<T>(table);
+  memory.fill(scratch, 0, RECORD * channels);
+  // Two sums take turns, but for the general walk.
+  const piece = (is<R, General>() ? 1 : 2) * lanes<T>() * CHAIN;
+  const planes = min(max(piece / inner, 1), 8);
+  for (let o = 0; o < outer; ++o) {
+    const last = (o + 1) % planes == 0 || o + 1 == outer;
+    let p: usize = 0;
+    for (let c = 0; c < channels; ++c) {
+      const record = scratch + RECORD * c, at = <usize>c * sizeof<T>();
+      let m = mask;
+      for (let rest = inner; rest > 0; rest -= piece) {
+        const n = min(rest, piece);
+        if (is<R, General>()) {
+          addGeneralRun<T, M>(record, g ? g + p : 0, dy + p, y ? y + p : 0, x + p, m, shift + at, n, table);
+        } else {
+          addRun<T, R, M>(record, dy + p, x + p, m, shift + at, scale + at, offset + at, n, table);
+        }
+        if (last || rest > piece) spill<T>(total + 8 * c, dot + 8 * c, record);
+        p += <usize>n * sizeof<T>();
+        m += n / lanes<T>();
+      }
+    }
+    dy += step; x += step; mask += maskStep;
+    if (g) g += step;
+    if (y) y += step;
+  }
+}
+
+/** Adds n consecutive values of one channel to its record. */
+// @ts-ignore: decorator
+@inline function addRun<T, R, M>(
+  record: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize, n: i32, table: usize,
+): void {
+  const k = v128.load_splat<T>(shift);
+  const a = is<R, Rectified>() ? v128.load_splat<T>(scale) : k, b = is<R, Rectified>() ? v128.neg<T>(v128.load_splat<T>(offset)) : k;
+  let s0 = v128.load(record), q0 = v128.load(record, 16);
+  let s1 = v128.splat<T>(0), q1 = s1;
+  const rest = n & (lanes<T>() - 1);
+  const end = x + <usize>(n - rest) * sizeof<T>();
+  const pairs = end - 16;
+  while (x < pairs) {
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
+    const d = deviation<T, M>(v128.load(x), k, m0), e = deviation<T, M>(v128.load(x, 16), k, m1);
+    const u = passing<T, R, M>(v128.load(dy), d, a, b, m0), v = passing<T, R, M>(v128.load(dy, 16), e, a, b, m1);
+    s0 = v128.add<T>(s0, u);
+    s1 = v128.add<T>(s1, v);
+    q0 = v128.add<T>(q0, v128.mul<T>(u, d));
+    q1 = v128.add<T>(q1, v128.mul<T>(v, e));
+    x += 32; dy += 32;
+    if (is<M, Masked>()) mask += 2;
+  }
+  if (x < end) {
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const d = deviation<T, M>(v128.load(x), k, m0), u = passing<T, R, M>(v128.load(dy), d, a, b, m0);
+    s0 = v128.add<T>(s0, u);
+    q0 = v128.add<T>(q0, v128.mul<T>(u, d));
+    dy += 16;
+    if (is<M, Masked>()) mask += 1;
+  }
+  if (rest) {
+    // Beyond the tail u is 0, and so is its product with -shift.
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const d = deviation<T, M>(loadTail<T>(end, rest), k, m0), u = passing<T, R, M>(loadTail<T>(dy, rest), d, a, b, m0);
+    s1 = v128.add<T>(s1, u);
+    q1 = v128.add<T>(q1, v128.mul<T>(u, d));
+  }
+  v128.store(record, v128.add<T>(s0, s1));
+  v128.store(record, v128.add<T>(q0, q1), 16);
+}
+
+/** The same by the sign of y, writing g, or both. */
+// @ts-ignore: decorator
+@inline function addGeneralRun<T, M>(
+  record: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize, n: i32, table: usize,
+): void {
+  const k = v128.load_splat<T>(shift);
+  let s = v128.load(record), q = v128.load(record, 16);
+  const rest = n & (lanes<T>() - 1);
+  const full = <usize>(n - rest) * sizeof<T>();
+  for (let i: usize = 0; i < full; i += 16) {
+    const m = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const d = deviation<T, M>(v128.load(x + i), k, m);
+    let u = kept<M>(v128.load(dy + i), m);
+    if (y) u = rectified<T>(u, v128.load(y + i));
+    if (g) v128.store(g + i, u);
+    s = v128.add<T>(s, u);
+    q = v128.add<T>(q, v128.mul<T>(u, d));
+    if (is<M, Masked>()) mask += 1;
+  }
+  if (rest) {
+    const m = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const d = deviation<T, M>(loadTail<T>(x + full, rest), k, m);
+    let u = kept<M>(loadTail<T>(dy + full, rest), m);
+    if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));
+    if (g) storeTail<T>(g + full, u, rest);
+    s = v128.add<T>(s, u);
+    q = v128.add<T>(q, v128.mul<T>(u, d));
+  }
+  v128.store(record, s);
+  v128.store(record, q, 16);
+}
