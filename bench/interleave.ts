@@ -2,7 +2,8 @@
 const SAMPLE_MS = 5;
 /** Calls that are not timed before each sample, where they fit into this; one at least where data may be cached. */
 const UNTIMED_MS = 2;
-const WARM_UP_MS = 100;
+/** Until engines have compiled for good and their heaps have stopped growing: a page that is new costs up to 20 us. */
+const WARM_UP_MS = 1000;
 /** A call longer than this needs neither warming up nor many samples. */
 const SLOW_MS = 1000;
 /** A side that has taken this many times its budget is done, however few samples it has. */
@@ -66,7 +67,7 @@ interface Progress {
   error?: Error | undefined;
 }
 
-/** Calls until the engine has compiled for good, and from their time the calls of a sample. */
+/** Calls until a side has found its pace, and from their time the calls of a sample. */
 async function warmUp(sampler: Sampler): Promise<Progress> {
   let elapsed = await sampler(0, 1);
   if (elapsed > SLOW_MS) return { untimed: 0, timed: 1, spent: elapsed, slow: true, samples: [elapsed] };

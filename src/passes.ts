@@ -133,13 +133,19 @@ export function differentiate(pass: BackwardPass, { total, dot }: GradientSums):
   }
 }
 
-/** Both sums of a group, over all its blocks. Leaves shift, p and offset in scratch, and writes g where it is given. */
+/** The shift of a group, and where x tells the sign of what a ReLU was given also its scale (p) and offset. */
+function takeShift(pass: BackwardPass, group: Group): void {
+  const { shift, p, offset } = pass.scratch.views;
+  if (signFromX(pass)) affineCoefficients(shift, p, offset, pass.numbers, group);
+  else meanShift(shift, pass.numbers, group);
+}
+
+/** Both sums of a group, over all its blocks. Leaves what `takeShift` takes in scratch, and writes g where it is given. */
 function sumGroup(pass: BackwardPass, group: Group, g: Operand | null): GradientSums {
   const { kernels, scratch, numbers, mask } = pass;
-  const { first, second, shift, p, offset } = scratch.views;
+  const { first, second, shift } = scratch.views;
   const { channels, blocks } = group;
-  if (signFromX(pass)) affineCoefficients(shift, p, offset, numbers, group);
-  else meanShift(shift, numbers, group);
+  takeShift(pass, group);
   const several = blocks.length > 1;
   const total = several ? new Float64Array(channels) : first, dot = several ? new Float64Array(channels) : second;
   for (const block of blocks) {
@@ -166,12 +172,11 @@ function signFromX({ saved }: BackwardPass): boolean {
   return saved.relu && !saved.residual;
 }
 
-/** dx of a group. `loaded`: its sums have just been taken, so that its last block is in reach. */
+/** dx of a group. `loaded`: its sums have just been taken: its last block is in reach, shift and offset in scratch. */
 function differentiateGroup(pass: BackwardPass, group: Group, total: Float64Array, dot: Float64Array, loaded: boolean): void {
   const { numbers, saved, scratch } = pass;
-  const { shift, p, q, r, offset } = scratch.views;
-  if (signFromX(pass)) affineCoefficients(shift, p, offset, numbers, group);
-  else meanShift(shift, numbers, group);
+  const { shift, p, q, r } = scratch.views;
+  if (!loaded) takeShift(pass, group);
   if (saved.mode === 'batch') gradientCoefficients(p, q, r, total, dot, shift, numbers, saved.count, group);
   else linearCoefficients(p, q, r, numbers, group);
   const reload = !loaded || group.blocks.length > 1;
