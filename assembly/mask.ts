@@ -7,9 +7,6 @@
 import { is, Masked, Rectified } from './tags';
 import { above, lanes } from './vec';
 
-/** Bytes of the table. */
-export const TABLE: usize = 256;
-
 /**
  * mask[o, v] = 16 * sum of 2^i over the positions i of vector v whose byte is 0
  *
@@ -65,7 +62,7 @@ function packRows(mask: usize, bytes: usize, n: i32): void {
   }
 }
 
-/** Writes the table for vectors of T. */
+/** Writes the table for vectors of T, 256 bytes at most. */
 export function writeTable<T>(table: usize): void {
   const bit = sizeof<T>() == 4 ? i32x4(1, 2, 4, 8) : i64x2(1, 2);
   for (let i = 0; i < 1 << lanes<T>(); ++i) {
