@@ -8,7 +8,7 @@ import { interleave, repeatOf } from './wide';
  * y = max((x - shift) * scale + offset [+ z], floor) [where mask, else 0]
  *
  *   y, x, z               [outer, channels, inner]  T   z = 0: no residual; y may be x or z itself
- *   mask                  [outer, vectors]            u8 of `packMask`; address 0: all positions count
+ *   mask                  [outer, vectors]          u8 of `packMask`; address 0: all positions count
  *   shift, scale, offset  [channels]                T
  *   floor                 scalar                    T   0: ReLU, -Infinity: none
  *   pitch, maskPitch      elements between outer slices of the tensors, >= channels * inner, and of the mask
@@ -154,8 +154,8 @@ function rowPairs<T, R>(
   for (; n > 0; --n) {
     let y0 = yRow, y1 = yRow + apart, x0 = xRow, x1 = xRow + apart, z0 = zRow, z1 = zRow + apart, c = records;
     if (hasMask<R>()) {
-      m0 = closedRow(mask);
-      m1 = closedRow(mask + maskApart);
+      m0 = closedRow<Masked>(mask);
+      m1 = closedRow<Masked>(mask + maskApart);
       mask += maskStep;
     }
     const end = x0 + full, pairs = end - 16;

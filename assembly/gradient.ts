@@ -8,7 +8,7 @@ import { interleave, negate, repeatOf } from './wide';
  * dx = g * p + ((x - shift) * q + r) [where mask, else 0]      g, or 0 where (x - shift) * p + offset <= 0
  *
  *   dx, g, x                [outer, channels, inner]  T   dx may be g or x itself
- *   mask                    [outer, vectors]            u8 of `packMask`; address 0: all positions count
+ *   mask                    [outer, vectors]          u8 of `packMask`; address 0: all positions count
  *   shift, p, q, r, offset  [channels]                T   offset = 0: g is taken as it is
  *   pitch, maskPitch        elements between outer slices of the tensors, >= channels * inner, and of the mask
  *   scratch                 scratchBytes(channels, inner), aligned to 16
@@ -153,14 +153,9 @@ function rowPairs<T, R, M>(
   dxRow: usize, gRow: usize, xRow: usize, mask: usize, records: usize,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
-  let m0 = v128.splat<i32>(0), m1 = m0;
   for (; n > 0; --n) {
     let dx0 = dxRow, g0 = gRow, x0 = xRow, c = records;
-    if (is<M, Masked>()) {
-      m0 = closedRow(mask);
-      m1 = closedRow(mask + maskApart);
-      mask += maskStep;
-    }
+    const m0 = closedRow<M>(mask), m1 = closedRow<M>(mask + maskApart);
     const end = x0 + full;
     while (x0 < end) {
       const k = v128.load(c), p = v128.load(c, 16), q = v128.load(c, 32), r = v128.load(c, 48);
@@ -177,6 +172,6 @@ function rowPairs<T, R, M>(
       storeEnd<T>(dx0, u0, rest);
       storeEnd<T>(dx0 + apart, u1, rest);
     }
-    dxRow += step; gRow += step; xRow += step;
+    dxRow += step; gRow += step; xRow += step; mask += maskStep;
   }
 }

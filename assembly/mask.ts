@@ -78,10 +78,10 @@ export function writeTable<T>(table: usize): void {
   return v128.load(table + <usize>byte);
 }
 
-/** All bits where a whole row does not count: a position a byte. */
+/** All bits where a whole row does not count: a position a byte. None without a mask. */
 // @ts-ignore: decorator
-@inline export function closedRow(p: usize): v128 {
-  return v128.gt<i8>(v128.load_splat<i8>(p), v128.splat<i8>(0));
+@inline export function closedRow<M>(p: usize): v128 {
+  return is<M, Masked>() ? v128.gt<i8>(v128.load_splat<i8>(p), v128.splat<i8>(0)) : v128.splat<i8>(0);
 }
 
 /** Whether position i of a row of the mask does not count. */

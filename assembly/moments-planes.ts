@@ -40,7 +40,7 @@ export function sweepPlanes<T, M>(
 /** Adds n consecutive values of one channel to its record. */
 // @ts-ignore: decorator
 @inline function addRun<T, M>(record: usize, x: usize, mask: usize, n: i32, table: usize): void {
-  const k = v128.load(record, 32);
+  const k = v128.load(record, SHIFT);
   let s = v128.splat<T>(0), q = s;
   const rest = n & (lanes<T>() - 1);
   const end = x + <usize>(n - rest) * sizeof<T>();

@@ -1,6 +1,5 @@
 /** `moments` of [outer, columns]: a record for every vector of columns in scratch. */
 import { closedRow, deviation } from './mask';
-import { is, Masked } from './tags';
 import { CHAIN, four, fourSquares, lanes, loadEnd, spillRow } from './vec';
 import { clear, interleave, narrow, vectors } from './wide';
 
@@ -72,15 +71,9 @@ function addFourRows<T, M>(
   records: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32,
   step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
-  let m0 = v128.splat<T>(0), m1 = m0, m2 = m0, m3 = m0;
   for (; n > 0; --n) {
-    if (is<M, Masked>()) {
-      m0 = closedRow(mask);
-      m1 = closedRow(mask + maskApart);
-      m2 = closedRow(mask + 2 * maskApart);
-      m3 = closedRow(mask + 3 * maskApart);
-      mask += maskStep;
-    }
+    const m0 = closedRow<M>(mask), m1 = closedRow<M>(mask + maskApart);
+    const m2 = closedRow<M>(mask + 2 * maskApart), m3 = closedRow<M>(mask + 3 * maskApart);
     let xp = x, c = records;
     const end = x + full;
     while (xp < end) {
@@ -98,7 +91,7 @@ function addFourRows<T, M>(
         deviation<T, M>(loadEnd<T>(x2, rest), k, m2), deviation<T, M>(loadEnd<T>(x3, rest), k, m3),
       );
     }
-    x += step;
+    x += step; mask += maskStep;
   }
 }
 
@@ -107,15 +100,14 @@ function addRows<T, M>(
   records: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32, step: usize, maskStep: usize,
 ): void {
   for (; n > 0; --n) {
-    const m = is<M, Masked>() ? closedRow(mask) : v128.splat<T>(0);
+    const m = closedRow<M>(mask);
     let c = records;
     for (let i: usize = 0; i < full; i += 16) {
       addOne<T, M>(c, v128.load(x + i), m);
       c += 16 * VECTORS;
     }
     if (rest) addOne<T, M>(c, loadEnd<T>(x + full, rest), m);
-    x += step;
-    if (is<M, Masked>()) mask += maskStep;
+    x += step; mask += maskStep;
   }
 }
 

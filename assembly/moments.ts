@@ -9,7 +9,7 @@ import { repeatOf } from './wide';
  *
  *   mean, m2          [channels]                f64   written
  *   x                 [outer, channels, inner]  T
- *   mask              [outer, vectors]            u8  of `packMask`; address 0: all positions count
+ *   mask              [outer, vectors]          u8  of `packMask`; address 0: all positions count
  *   n                 values a channel, at least 1
  *   pitch, maskPitch  elements between outer slices of x, >= channels * inner, and of the mask
  *   scratch           scratchBytes(channels, inner), aligned to 16

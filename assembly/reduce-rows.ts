@@ -1,6 +1,6 @@
 /** `reduce` of [outer, columns]: a record for every vector of columns in scratch. */
 import { closedRow, deviation, kept, passing } from './mask';
-import { General, is, Masked, Plain, Rectified } from './tags';
+import { General, is, Plain, Rectified } from './tags';
 import { CHAIN, lanes, loadEnd, rectified, spillRow, storeEnd } from './vec';
 import { clear, interleave, narrow, negate, vectors } from './wide';
 
@@ -97,15 +97,9 @@ function addFourRows<T, R, M>(
   records: usize, dy: usize, x: usize, mask: usize,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
-  let m0 = v128.splat<i32>(0), m1 = m0, m2 = m0, m3 = m0;
   for (; n > 0; --n) {
-    if (is<M, Masked>()) {
-      m0 = closedRow(mask);
-      m1 = closedRow(mask + maskApart);
-      m2 = closedRow(mask + 2 * maskApart);
-      m3 = closedRow(mask + 3 * maskApart);
-      mask += maskStep;
-    }
+    const m0 = closedRow<M>(mask), m1 = closedRow<M>(mask + maskApart);
+    const m2 = closedRow<M>(mask + 2 * maskApart), m3 = closedRow<M>(mask + 3 * maskApart);
     let x0 = x, g0 = dy, c = records;
     const end = x + full;
     if (is<R, Plain>() && is<M, Plain>()) {
@@ -141,13 +135,13 @@ function addFourRows<T, R, M>(
         loadEnd<T>(h0, rest), loadEnd<T>(h1, rest), loadEnd<T>(h2, rest), loadEnd<T>(h3, rest), m0, m1, m2, m3,
       );
     }
-    x += step; dy += step;
+    x += step; dy += step; mask += maskStep;
   }
 }
 
 /** One row. */
 function addRow<T, R, M>(c: usize, dy: usize, x: usize, mask: usize, full: usize, rest: i32): void {
-  const m = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
+  const m = closedRow<M>(mask);
   for (let i: usize = 0; i < full; i += 16) {
     addOne<T, R, M>(c, v128.load(dy + i), v128.load(x + i), m);
     c += 16 * recordSize<R>();
@@ -194,7 +188,7 @@ export function sweepGeneralRows<T, M>(
 function addGeneralRow<T, M>(
   c: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, full: usize, rest: i32,
 ): void {
-  const m = is<M, Masked>() ? closedRow(mask) : v128.splat<i32>(0);
+  const m = closedRow<M>(mask);
   for (let i: usize = 0; i < full; i += 16) {
     let u = kept<M>(v128.load(dy + i), m);
     if (y) u = rectified<T>(u, v128.load(y + i));

@@ -9,7 +9,7 @@ import { repeatOf } from './wide';
  *   total, dot            [channels]                f64   written
  *   g                     [outer, channels, inner]  T     written unless 0; may be dy itself
  *   dy, y, x              [outer, channels, inner]  T     y = 0: none; else g is 0 where y <= 0
- *   mask                  [outer, vectors]            u8  of `packMask`; address 0: all positions count
+ *   mask                  [outer, vectors]          u8  of `packMask`; address 0: all positions count
  *   shift, scale, offset  [channels]                T     offset = 0: none; else, without g and y, g is 0 where
  *                                                         (x - shift) * scale + offset <= 0
  *   pitch, maskPitch      elements between outer slices of the tensors, >= channels * inner, and of the mask

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm, type BatchNormOptions, createRuntime, type ForwardContext, type Tensor } from '../src/index.js';
-import { differences, differentiate, normalise } from './oracle.js';
+import { differences, differentiate, normalise, worst } from './oracle.js';
 import { arrayOf, COMBINATIONS, KINDS, LAYOUTS, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf } from './setup.js';
 import * as tolerance from './tolerances.js';
 
@@ -283,11 +283,6 @@ describe.each(COMBINATIONS.filter(({ dtype }) => dtype === 'float32'))('relu and
     const fill = (seed: number, mean = 0) => {
       const next = random(seed);
       return Float32Array.from({ length: size }, () => mean + 3 * (next() - 0.5));
-    };
-    const worst = (actual: ArrayLike<number>, expected: ArrayLike<number>) => {
-      let most = 0;
-      for (let i = 0; i < actual.length; i++) most = Math.max(most, Math.abs(actual[i]! - expected[i]!) / Math.max(1, Math.abs(expected[i]!)));
-      return most;
     };
     const x = fill(1, 2), z = fill(2), dy = fill(3, 0.1), tensors = [x, z, dy].map((values) => runtime.tensor(laidOut, { data: values }));
     const [xt, zt, dyt] = tensors as [Tensor, Tensor, Tensor];
