@@ -2,15 +2,15 @@
 import type { BackwardOptions, Gradients } from './calls.js';
 import { checkBoolean, checkOptions, wrongKind, wrongValue } from './checks.js';
 import { Context, type ForwardContext } from './context.js';
+import { type Engine, MemoryTensor, type Tensor } from './engine.js';
 import { parameterGradients } from './formulas.js';
 import type { Floats } from './kernels.js';
 import type { Internals, Module } from './module.js';
 import * as passes from './passes.js';
-import { type Engine, MemoryTensor, type Tensor } from './runtime.js';
-import { checkOverlap, geometryOf } from './shape.js';
+import { geometryOf } from './shape.js';
 import type { GradientSums } from './statistics.js';
 import {
-  checkInput, checkOutput, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
+  checkInput, checkOutput, checkOverlap, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
 } from './values.js';
 
 const OPTIONS = ['context', 'out', 'parameters'];

@@ -1,8 +1,8 @@
 import { type BatchNorm, checkModule } from './batchnorm.js';
 import { checkOptions } from './checks.js';
+import type { Runtime, Tensor } from './engine.js';
 import type { Floats } from './kernels.js';
 import { moments } from './moments.js';
-import type { Runtime, Tensor } from './runtime.js';
 import { geometryOf } from './shape.js';
 import { floatsIn, type Values } from './values.js';
 

@@ -2,13 +2,13 @@
 import type { ForwardOptions } from './calls.js';
 import { checkBoolean, checkOptions } from './checks.js';
 import { Context } from './context.js';
+import { type Engine, MemoryTensor, type Tensor } from './engine.js';
 import { type ChannelNumbers, type ChannelRange, FIELDS, normalise, renormalise } from './formulas.js';
 import type { Floats, Geometry } from './kernels.js';
 import { bytesLike, checkMask, countValid, keptFrom } from './mask.js';
 import type { Internals, Module } from './module.js';
 import { checkRenorm, type RenormLimits } from './options.js';
 import * as passes from './passes.js';
-import { type Engine, MemoryTensor, type Tensor } from './runtime.js';
 import { checkShape, geometryOf, listed } from './shape.js';
 import { areFinite, checkFinite, type Moments, takeMoments, takeRunning, updateRunning } from './statistics.js';
 import { checkInput, checkOutput, checkValues, floatsIn, releaseOnThrow, sameMemory, type Values, valuesLike } from './values.js';

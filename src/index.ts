@@ -13,6 +13,7 @@ export type { Converted, ConvertOptions, FlaxConfig, FlaxVariables, KerasConfig,
 export { fromFlax, fromKeras, fromOnnx, fromTorch } from './convert.js';
 export type { Diagnosis } from './diagnose.js';
 export { diagnose } from './diagnose.js';
+export type { Runtime, Tensor } from './engine.js';
 export type { FoldOptions, Layer } from './fold.js';
 export { foldInto, foldingError } from './fold.js';
 export type { DType, Floats } from './kernels.js';
@@ -22,7 +23,7 @@ export type { BatchNormOptions, RenormLimits } from './options.js';
 export type { PartsForward, PartsGradients } from './parts.js';
 export { backwardGhost, backwardParts, forwardGhost, forwardParts } from './parts.js';
 export { recalibrate } from './recalibrate.js';
-export type { Runtime, RuntimeOptions, Tensor } from './runtime.js';
+export type { RuntimeOptions } from './runtime.js';
 export { createRuntime } from './runtime.js';
 export type { StoredTensor } from './safetensors.js';
 export { readSafetensors } from './safetensors.js';

@@ -58,6 +58,9 @@ export type DType = 'float32' | 'float64';
 /** Values of x, y and the parameters: by `dtype`. */
 export type Floats = Float32Array | Float64Array;
 
+/** Bytes of an element. */
+export const BYTES: Record<DType, number> = { float32: 4, float64: 8 };
+
 /** Elements of a vector of 16 bytes. */
 export const LANES: Record<DType, number> = { float32: 4, float64: 2 };
 

@@ -4,7 +4,7 @@
  * Addresses are kept, views are made at use: when memory grows, every view made before reads undefined.
  */
 
-/** What a WebAssembly.Memory offers; `HeapMemory` is the same without WebAssembly. */
+/** What a WebAssembly.Memory offers; `BufferMemory` is the same without WebAssembly. */
 export interface Memory {
   readonly buffer: ArrayBuffer;
   grow(pages: number): number;
@@ -15,7 +15,7 @@ export const PAGE = 65536;
 /** Every address is a multiple of this: one cache line, four vectors. */
 export const ALIGNMENT = 64;
 
-/** The start of every memory is no part of the allocator's, but small scratch. */
+/** The allocator leaves the first 24 KiB alone: they are scratch for small calls. */
 export const SMALL = ALIGNMENT;
 export const SMALL_BYTES = 24 * 1024;
 
@@ -26,7 +26,7 @@ const STAGGER = 5;
 export const MAXIMUM_BYTES = 65535 * PAGE;
 
 /** A memory made of an ArrayBuffer, for where there is no WebAssembly. */
-export class HeapMemory implements Memory {
+export class BufferMemory implements Memory {
   #buffer: ArrayBuffer;
 
   constructor(pages: number) {
@@ -46,10 +46,10 @@ export class HeapMemory implements Memory {
   }
 }
 
-/** Who hands out a memory: the allocator below, or that of another engine whose memory it is. */
-export interface Heap {
+/** Hands out memory: our own allocator, or the one that already owns the memory (that of tfjs). */
+export interface Allocator {
   readonly memory: Memory;
-  /** Address of SMALL_BYTES bytes for scratch of calls on few channels, which take no longer than an allocation would. */
+  /** Address of SMALL_BYTES bytes: scratch for calls on few channels, where an allocation would cost as much as the call. */
   readonly small: number;
   readonly bytesInUse: number;
   /** An address aligned to 64, with arbitrary content. @throws {RangeError} out of memory. */
@@ -63,7 +63,7 @@ interface Block {
 }
 
 /** First-fit allocator with a sorted free list over a memory that it alone hands out. Address 0 is never given. */
-export class Allocator implements Heap {
+export class FirstFit implements Allocator {
   readonly memory: Memory;
   readonly small = SMALL;
   readonly maximumBytes: number;

@@ -1,10 +1,11 @@
 /** A module as its calls see it: what everybody may read of it, and what it keeps to itself. */
 import { disposed } from './checks.js';
 import type { Context } from './context.js';
+import type { Engine } from './engine.js';
 import type { DType, Floats } from './kernels.js';
 import type { Settings } from './options.js';
 import { Runner } from './run.js';
-import { type Engine, sharedRuntime } from './runtime.js';
+import { sharedRuntime } from './runtime.js';
 import type { Layout } from './shape.js';
 
 /** The public fields of a BatchNorm, where they are described. */

@@ -1,10 +1,11 @@
 import { checkOneOf, checkOptions, isTypedArray } from './checks.js';
+import { checkRuntime, MemoryTensor, type Runtime, type Tensor } from './engine.js';
 import { FIELDS, MEAN, VARIANCE } from './formulas.js';
 import type { Floats } from './kernels.js';
 import { checkMask, countValid, keptFrom } from './mask.js';
 import { measure } from './passes.js';
 import { Runner } from './run.js';
-import { checkRuntime, MemoryTensor, type Runtime, sharedRuntime, type Tensor } from './runtime.js';
+import { sharedRuntime } from './runtime.js';
 import { checkShape, geometryOf, type Layout } from './shape.js';
 import type { Moments } from './statistics.js';
 import { checkValues } from './values.js';

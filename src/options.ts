@@ -1,9 +1,8 @@
 /** Options of a module: what they mean, their defaults and their checks. */
-import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions, wrongKind, wrongValue } from './checks.js';
+import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions, wrongValue } from './checks.js';
 import { CONVENTIONS, type Convention, type RunningVariance } from './conventions.js';
+import type { Runtime } from './engine.js';
 import type { DType } from './kernels.js';
-import { MAXIMUM_BYTES, PAGE } from './memory.js';
-import type { Runtime } from './runtime.js';
 import type { Layout } from './shape.js';
 
 /** Options of {@link BatchNorm}. */
@@ -109,16 +108,4 @@ export function checkRenorm(limits: RenormLimits): void {
   checkOptions('renorm', limits, ['rMax', 'dMax']);
   checkNumber('rMax', limits.rMax, 1);
   checkNumber('dMax', limits.dMax);
-}
-
-/** Checks the options of `createRuntime`. */
-export function checkRuntimeOptions(options: { kind?: unknown; module?: unknown; maximumBytes?: unknown }): void {
-  checkOptions('createRuntime', options, ['kind', 'module', 'maximumBytes']);
-  checkOneOf('kind', options.kind, ['wasm-simd', 'javascript']);
-  const { module, maximumBytes } = options;
-  const isBytes = ArrayBuffer.isView(module) || Object.prototype.toString.call(module).endsWith('ArrayBuffer]');
-  if (module !== undefined && !isBytes && !(module instanceof WebAssembly.Module)) {
-    throw wrongKind('module', 'a WebAssembly.Module or its bytes', module);
-  }
-  if (maximumBytes !== undefined) checkNumber('maximumBytes', maximumBytes, PAGE, MAXIMUM_BYTES);
 }

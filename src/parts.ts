@@ -5,8 +5,9 @@ import { describe, isCount, wrongKind, wrongValue } from './checks.js';
 import { Context, type ForwardContext } from './context.js';
 import type { Floats } from './kernels.js';
 import { moments } from './moments.js';
-import { checkFloats, checkShape, elements, geometryOf } from './shape.js';
+import { checkShape, elements, geometryOf } from './shape.js';
 import { addGradientSums, mergeMoments } from './statistics.js';
+import { checkFloats } from './values.js';
 
 /** The outputs of parts, and what their backward needs. */
 export interface PartsForward {

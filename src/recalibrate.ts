@@ -1,8 +1,8 @@
 import { type BatchNorm, checkModule } from './batchnorm.js';
 import type { Batch } from './calls.js';
 import { checkOneOf, checkOptions, wrongKind } from './checks.js';
+import type { Runtime } from './engine.js';
 import { moments } from './moments.js';
-import type { Runtime } from './runtime.js';
 import { listed } from './shape.js';
 import { type Moments, mergeMoments } from './statistics.js';
 

@@ -1,7 +1,7 @@
+import type { Engine } from './engine.js';
 import type { DType, Geometry } from './kernels.js';
 import { type CountedMask, MemoryMask, UNMASKED } from './mask.js';
 import type { Pass } from './passes.js';
-import type { Engine } from './runtime.js';
 import { Scratch } from './scratch.js';
 import { MOST_CHANNELS, type Operand } from './staging.js';
 import { reach, type Values } from './values.js';

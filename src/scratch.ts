@@ -1,6 +1,6 @@
-import { type DType, type Floats, type Pointer, scratchBytes } from './kernels.js';
+import type { Engine } from './engine.js';
+import { BYTES, type DType, type Floats, type Pointer, scratchBytes } from './kernels.js';
 import { ALIGNMENT } from './memory.js';
-import { BYTES, type Engine } from './runtime.js';
 
 /**
  * Per-channel memory of a call: two f64 sums, the shift, four coefficients, and scratch for the kernels.
@@ -37,7 +37,7 @@ export class Scratch {
     const sums = Math.ceil(channels / 2) * 16;
     // A cache line more than needed: rows of 4 KiB would otherwise all fall into the same sets of an L1 cache.
     const row = Math.ceil((channels * BYTES[this.#dtype]) / 16) * 16 + ALIGNMENT;
-    const first = engine.takeScratch(2 * sums + 5 * row + scratchBytes(channels, inner));
+    const first = engine.allocateScratch(2 * sums + 5 * row + scratchBytes(channels, inner));
     this.#taken = first;
     const { buffer } = engine.memory;
     if (first === this.first && channels === this.#channels && buffer === this.#buffer) return;

@@ -5,10 +5,10 @@
  * and copied out; where not, its blocks are copied in once for the statistics and once more for the result.
  * A tensor is the same thing with one block that is already there.
  */
+import type { Engine } from './engine.js';
 import type { ChannelRange } from './formulas.js';
-import type { DType, Floats, Geometry, Pointer } from './kernels.js';
+import { BYTES, type DType, type Floats, type Geometry, type Pointer } from './kernels.js';
 import { ALIGNMENT } from './memory.js';
-import { BYTES, type Engine } from './runtime.js';
 
 /** A box of an array: ranges of outer slices, channels and positions, each a start and a count. */
 export interface Block {

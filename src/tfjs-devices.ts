@@ -1,10 +1,11 @@
 /** Where the tensors of a tfjs backend are, and how results become tensors of it. */
 import type { DataId, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
+import { Engine } from './engine.js';
 import type { DType } from './kernels.js';
-import { ALIGNMENT, type Heap, type Memory, SMALL_BYTES } from './memory.js';
+import { ALIGNMENT, type Allocator, type Memory, SMALL_BYTES } from './memory.js';
 import { reference } from './reference.js';
 import { Runner } from './run.js';
-import { Engine, sharedRuntime } from './runtime.js';
+import { sharedRuntime } from './runtime.js';
 import { elements } from './shape.js';
 import { moduleFor } from './tfjs-shared.js';
 import { refusal, wasmKernels } from './wasm.js';
@@ -83,8 +84,8 @@ class MemoryDevice implements Device {
     // The threaded build does not export its memory, which is shared.
     const memory = [wasm.asm?.memory, wasm.wasmMemory].find((found) => found?.buffer === wasm.HEAPU8.buffer);
     if (memory === undefined) throw new TypeError('wasm backend expected a memory, got none');
-    const simd = refusal() === undefined, heap = new BackendHeap(memory, wasm);
-    this.engine = new Engine(simd ? 'wasm-simd' : 'javascript', heap, simd ? wasmKernels(memory, moduleFor(memory)) : reference(heap.memory));
+    const simd = refusal() === undefined, allocator = new BackendAllocator(memory, wasm);
+    this.engine = new Engine(simd ? 'wasm-simd' : 'javascript', allocator, simd ? wasmKernels(memory, moduleFor(memory)) : reference(allocator.memory));
     this.runner = new Runner(this.engine, 'float32');
     this.#backend = backend;
     this.#memory = memory;
@@ -109,7 +110,7 @@ class MemoryDevice implements Device {
 }
 
 /** Memory that the allocator of the backend's module hands out. */
-class BackendHeap implements Heap {
+class BackendAllocator implements Allocator {
   readonly memory: Memory;
   readonly small: number;
   readonly #wasm: WasmBackend['wasm'];

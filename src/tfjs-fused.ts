@@ -1,6 +1,6 @@
 /** tf.batchNorm on these kernels: the FusedBatchNorm kernel of the wasm and cpu backends, and its gradient. */
 import type * as tfc from '@tensorflow/tfjs-core';
-import { elements } from './shape.js';
+import { contiguous, elements } from './shape.js';
 import { deviceOf } from './tfjs-devices.js';
 import { BACKENDS, differentiate, normaliseWith } from './tfjs-kernels.js';
 import { type Call, newCall } from './tfjs-passes.js';
@@ -62,9 +62,7 @@ function fusedKernel(backend: tfc.KernelBackend, inputs: Inputs, attributes: Att
   const present = [mean, variance, scale, offset].filter((input) => input != null);
   const spread = spreadOf(x.shape, present.map(({ shape }) => shape));
   const { outer, channels, inner } = spread;
-  const geometry = channels === 1
-    ? { outer: 1, channels, inner: outer * inner, pitch: outer * inner }
-    : { outer, channels, inner, pitch: channels * inner };
+  const geometry = contiguous(outer, channels, inner);
   const call = newCall({ geometry, eps: attributes.varianceEpsilon, mode: 'running', mask: null, count: outer * inner });
   const device = deviceOf(backend);
   const source = (input: tfc.TensorInfo | null | undefined) => {

@@ -3,7 +3,7 @@ import type * as tfc from '@tensorflow/tfjs-core';
 import { describe } from './checks.js';
 import type { Geometry } from './kernels.js';
 import { countValid } from './mask.js';
-import { elements } from './shape.js';
+import { contiguous, elements } from './shape.js';
 import { type Inputs, normalise, weightsOf } from './tfjs-composed.js';
 import { isFast, runForward, runMoving } from './tfjs-kernels.js';
 import { newCall } from './tfjs-passes.js';
@@ -121,7 +121,6 @@ function float(tf: Core, tensor: Tensor): Tensor {
   return tensor.dtype === 'float32' ? tensor : tf.cast(tensor, 'float32');
 }
 
-/** One channel is one run whatever the axis. */
 function geometryOn(shape: readonly number[], axis: number, fail: Fail): Geometry {
   const rank = shape.length;
   if (rank < 1) fail('x must be of rank 1 or more, but got a scalar');
@@ -130,8 +129,7 @@ function geometryOn(shape: readonly number[], axis: number, fail: Fail): Geometr
   }
   const at = axis < 0 ? axis + rank : axis, channels = shape[at]!;
   const outer = elements(shape.slice(0, at)), inner = elements(shape.slice(at + 1));
-  if (channels === 1) return { outer: 1, channels, inner: outer * inner, pitch: outer * inner };
-  return { outer, channels, inner, pitch: channels * inner };
+  return contiguous(outer, channels, inner);
 }
 
 /** A parameter as [C] float32. */

@@ -1,9 +1,9 @@
 /** What goes into `forward` and `backward` and comes out: typed arrays and tensors, checked and brought into reach. */
-import { wrongKind, wrongValue } from './checks.js';
-import type { DType, Floats, Geometry, Pointer } from './kernels.js';
+import { isTypedArray, wrongArray, wrongKind, wrongValue } from './checks.js';
+import { type Engine, MemoryTensor } from './engine.js';
+import { BYTES, type DType, type Floats, type Geometry, type Pointer } from './kernels.js';
 import { ALIGNMENT } from './memory.js';
-import { BYTES, type Engine, MemoryTensor } from './runtime.js';
-import { checkFloats, checkOverlap, listed } from './shape.js';
+import { elements, listed } from './shape.js';
 import { type Operand, Resident, STAGE_MARGIN, staged } from './staging.js';
 
 export type Values = Floats | MemoryTensor;
@@ -30,6 +30,23 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
+}
+
+/** @throws {TypeError} another type than the dtype's array. @throws {RangeError} another length than the shape's. */
+export function checkFloats(
+  name: string, value: unknown, dtype: DType, shape: readonly number[],
+): asserts value is Floats {
+  const type = dtype === 'float32' ? 'Float32Array' : 'Float64Array', length = elements(shape);
+  if (!isTypedArray(value, type) || value.length !== length) throw wrongArray(name, value, type, length, ` (${shape.join('x')})`);
+}
+
+/** @throws {RangeError} where two arrays share some bytes but do not start at the same one. */
+export function checkOverlap(nameA: string, a: Floats, nameB: string, b: Floats): void {
+  if (a.buffer !== b.buffer || a.byteOffset === b.byteOffset) return;
+  if (a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength) {
+    const bytes = ({ byteOffset, byteLength }: Floats) => `${byteOffset} to ${byteOffset + byteLength}`;
+    throw wrongValue(nameA, `to be "${nameB}" itself or apart from it`, `bytes ${bytes(a)} against ${bytes(b)} of one buffer`);
+  }
 }
 
 /** A further input is of the kind and shape of another. @throws {TypeError} where one is a Tensor and the other is not; as `checkValues`. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ALIGNMENT, Allocator, HeapMemory, type Memory, PAGE, SMALL, SMALL_BYTES } from '../src/memory.js';
+import { ALIGNMENT, BufferMemory, FirstFit, type Memory, PAGE, SMALL, SMALL_BYTES } from '../src/memory.js';
 import { random } from './setup.js';
 
 const START = SMALL + SMALL_BYTES;
@@ -7,11 +7,11 @@ const START = SMALL + SMALL_BYTES;
 /** Memories of both kinds, with an upper bound in pages that only the first enforces by itself. */
 const MEMORIES: Record<string, (maximum: number) => Memory> = {
   WebAssembly: (maximum) => new WebAssembly.Memory({ initial: 1, maximum }),
-  heap: () => new HeapMemory(1),
+  heap: () => new BufferMemory(1),
 };
 
 describe.each(Object.keys(MEMORIES))('allocator over %s memory', (name) => {
-  const make = (pages = 100) => new Allocator(MEMORIES[name]!(pages), pages * PAGE);
+  const make = (pages = 100) => new FirstFit(MEMORIES[name]!(pages), pages * PAGE);
 
   it('hands out aligned addresses, and never 0', () => {
     const allocator = make();
@@ -87,7 +87,7 @@ describe.each(Object.keys(MEMORIES))('allocator over %s memory', (name) => {
 
 it('an allocator says it is out of memory where the engine refuses to grow', () => {
   const stubborn: Memory = { buffer: new ArrayBuffer(PAGE), grow: () => { throw new RangeError('no'); } };
-  const allocator = new Allocator(stubborn, 100 * PAGE);
+  const allocator = new FirstFit(stubborn, 100 * PAGE);
   expect(() => allocator.allocate(2 * PAGE)).toThrow('Out of memory');
   expect(allocator.allocate(PAGE - START)).toBe(START);
 });

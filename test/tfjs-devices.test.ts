@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm } from '../src/index.js';
-import { Allocator, type Memory, PAGE } from '../src/memory.js';
-import { Engine } from '../src/runtime.js';
+import { FirstFit, type Memory, PAGE } from '../src/memory.js';
+import { Engine } from '../src/engine.js';
 import { registerBatchNorm } from '../src/tfjs.js';
 import { deviceOf } from '../src/tfjs-devices.js';
 import { importShared, moduleFor } from '../src/tfjs-shared.js';
@@ -38,7 +38,7 @@ describe('a shared memory', () => {
   it('takes the same kernels, as the threaded build of tfjs needs', () => {
     const memory = new WebAssembly.Memory({ initial: 4, maximum: 100, shared: true });
     expect(memory.buffer).toBeInstanceOf(SharedArrayBuffer);
-    const engine = new Engine('wasm-simd', new Allocator(memory as unknown as Memory, 100 * PAGE), wasmKernels(memory, moduleFor(memory)));
+    const engine = new Engine('wasm-simd', new FirstFit(memory as unknown as Memory, 100 * PAGE), wasmKernels(memory, moduleFor(memory)));
     const bn = new BatchNorm(3, { runtime: engine, eps: 1e-3 });
     const tensor = engine.tensor(shape, { data: x }), gradient = engine.tensor(shape, { data: dy });
     expect(distance(bn.forward(tensor).data, expected.y)).toBeLessThan(CLOSE);
