@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm } from '../src/batchnorm.js';
 import { Context } from '../src/context.js';
+import type { Engine } from '../src/engine.js';
 import { FIELDS } from '../src/formulas.js';
 import type { Geometry } from '../src/kernels.js';
 import { UNMASKED } from '../src/mask.js';
 import { backward, forward } from '../src/passes.js';
-import type { Engine } from '../src/engine.js';
 import { Scratch } from '../src/scratch.js';
 import { groupsOf, STAGE_MARGIN, staged } from '../src/staging.js';
 import { takeRunning } from '../src/statistics.js';

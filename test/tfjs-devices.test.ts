@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { Engine } from '../src/engine.js';
 import { BatchNorm } from '../src/index.js';
 import { FirstFit, type Memory, PAGE } from '../src/memory.js';
-import { Engine } from '../src/engine.js';
 import { registerBatchNorm } from '../src/tfjs.js';
 import { deviceOf } from '../src/tfjs-devices.js';
 import { importShared, moduleFor } from '../src/tfjs-shared.js';
