@@ -1,19 +1,24 @@
-import { backward, backwardSums } from './backward.js';
-import type { BackwardOptions, ForwardOptions, Gradients, Snapshot } from './calls.js';
+import { type BackwardOptions, backward, backwardSums, type Gradients } from './backward.js';
 import { checkBoolean, describe, wrongKind, wrongValue } from './checks.js';
 import type { Context, ForwardContext } from './context.js';
 import { checkRuntime, type Runtime, type Tensor } from './engine.js';
-import { forward } from './forward.js';
+import { type ForwardOptions, forward } from './forward.js';
 import type { DType, Floats } from './kernels.js';
-import { Internals } from './module.js';
+import { LayerState } from './layer-state.js';
 import { type BatchNormOptions, type RenormLimits, settingsOf } from './options.js';
 import type { Layout } from './shape.js';
-import { readState, type State, writeState } from './state.js';
+import { loadStateDict, stateDict } from './state-dict.js';
 import { checkMoments, checkSums, type GradientSums, type Moments } from './statistics.js';
-import { floatsOf } from './values.js';
 
-/** @throws {TypeError} anything but a BatchNorm. */
-export function checkModule(name: string, bn: unknown): asserts bn is BatchNorm {
+/** Running statistics at one time, for `restore`. */
+export interface Snapshot {
+  readonly runningMean: Floats | null;
+  readonly runningVar: Floats | null;
+  readonly numBatchesTracked: number;
+}
+
+/** @throws {TypeError} not a BatchNorm. */
+export function checkBatchNorm(name: string, bn: unknown): asserts bn is BatchNorm {
   if (!(bn instanceof BatchNorm)) throw new TypeError(`${name}() expected a BatchNorm, got ${describe(bn)}`);
 }
 
@@ -25,29 +30,7 @@ export function checkModule(name: string, bn: unknown): asserts bn is BatchNorm 
  * Ioffe & Szegedy 2015, arXiv 1502.03167, Alg. 1 and 2.
  */
 export class BatchNorm {
-  /** C. */
-  readonly channels: number;
-  /** Added to the variance inside the square root. */
-  readonly eps: number;
-  /** Weight of the new batch in the running statistics; null: cumulative average. */
-  readonly momentum: number | null;
-  /** Where the channel axis of a shape is. */
-  readonly layout: Layout;
-  /** Element type of x, y and the parameters. */
-  readonly dtype: DType;
-
-  /** [C], starts at 1; null without weight. Live: an optimiser writes into it in place. */
-  readonly weight: Floats | null;
-  /** [C], starts at 0; null without bias. Live. */
-  readonly bias: Floats | null;
-  /** [C], starts at 0; null where running statistics are not tracked. Live. */
-  readonly runningMean: Floats | null;
-  /** [C], starts at 1; null where running statistics are not tracked. Live. */
-  readonly runningVar: Floats | null;
-  /** Batches that have entered the running statistics. */
-  numBatchesTracked = 0;
-
-  readonly #internals: Internals;
+  readonly #layer: LayerState;
   readonly #snapshots = new WeakSet<Snapshot>();
 
   /**
@@ -58,28 +41,72 @@ export class BatchNorm {
     const settings = settingsOf(channels, options);
     const { runtime } = options;
     checkRuntime(runtime);
-    const vector = (value: number) => floatsOf(settings.dtype, channels).fill(value);
-    this.#internals = new Internals(settings, runtime);
-    this.channels = channels;
-    this.eps = settings.eps;
-    this.momentum = settings.momentum;
-    this.layout = settings.layout;
-    this.dtype = settings.dtype;
-    this.weight = settings.weight ? vector(1) : null;
-    this.bias = settings.bias ? vector(0) : null;
-    this.runningMean = settings.trackRunningStats ? vector(0) : null;
-    this.runningVar = settings.trackRunningStats ? vector(1) : null;
+    this.#layer = new LayerState(channels, settings, runtime);
+  }
+
+  /** C. */
+  get channels(): number {
+    return this.#layer.channels;
+  }
+
+  /** Added to the variance inside the square root. */
+  get eps(): number {
+    return this.#layer.settings.eps;
+  }
+
+  /** Weight of the new batch in the running statistics; null: cumulative average. */
+  get momentum(): number | null {
+    return this.#layer.settings.momentum;
+  }
+
+  /** Where the channel axis of a shape is. */
+  get layout(): Layout {
+    return this.#layer.settings.layout;
+  }
+
+  /** Element type of x, y and the parameters. */
+  get dtype(): DType {
+    return this.#layer.settings.dtype;
+  }
+
+  /** [C], starts at 1; null without weight. Live: an optimiser writes into it in place. */
+  get weight(): Floats | null {
+    return this.#layer.weight;
+  }
+
+  /** [C], starts at 0; null without bias. Live. */
+  get bias(): Floats | null {
+    return this.#layer.bias;
+  }
+
+  /** [C], starts at 0; null where running statistics are not tracked. Live. */
+  get runningMean(): Floats | null {
+    return this.#layer.runningMean;
+  }
+
+  /** [C], starts at 1; null where running statistics are not tracked. Live. */
+  get runningVar(): Floats | null {
+    return this.#layer.runningVar;
+  }
+
+  /** Batches that have entered the running statistics. */
+  get numBatchesTracked(): number {
+    return this.#layer.numBatchesTracked;
+  }
+
+  set numBatchesTracked(value: number) {
+    this.#layer.numBatchesTracked = value;
   }
 
   /** Whether batch statistics normalise and running ones follow them; true at first. */
   get training(): boolean {
-    return this.#internals.training;
+    return this.#layer.training;
   }
 
-  /** Normalises with batch statistics from here on, and tracks them; `train(false)` is `eval()`. @throws {TypeError} no boolean. */
+  /** Normalises with batch statistics from here on, and tracks them; `train(false)` is `eval()`. @throws {TypeError} not a boolean. */
   train(mode = true): this {
     checkBoolean('mode', mode);
-    this.#internals.training = mode;
+    this.#layer.training = mode;
     return this;
   }
 
@@ -90,41 +117,41 @@ export class BatchNorm {
 
   /** Whether `freeze` is in force. */
   get frozen(): boolean {
-    return this.#internals.frozen;
+    return this.#layer.frozen;
   }
 
   /** Normalises with running statistics and leaves them alone, whatever `train` says, until `unfreeze`. @throws {TypeError} without them. */
   freeze(): this {
     if (!this.runningMean) throw new TypeError('freeze() expected running statistics, got trackRunningStats false');
-    this.#internals.frozen = true;
+    this.#layer.frozen = true;
     return this;
   }
 
   /** Takes back `freeze`: the mode is again what `train` or `eval` said last. */
   unfreeze(): this {
-    this.#internals.frozen = false;
+    this.#layer.frozen = false;
     return this;
   }
 
   /** What computes: the one given, or the shared one. */
   get runtime(): Runtime {
-    return this.#internals.engine();
+    return this.#layer.engine();
   }
 
   /** What follows the affine map. */
   get activation(): 'none' | 'relu' {
-    return this.#internals.settings.activation;
+    return this.#layer.settings.activation;
   }
 
   /** Live limits of batch renormalization: a schedule writes into them. null without. */
   get renorm(): RenormLimits | null {
-    return this.#internals.settings.renorm;
+    return this.#layer.settings.renorm;
   }
 
   /** Context of the latest forward; hold it to run backward later or out of order. */
   get context(): ForwardContext | null {
-    this.#internals.replaceable = null;
-    return this.#internals.context;
+    this.#layer.replaceable = null;
+    return this.#layer.context;
   }
 
   /**
@@ -140,9 +167,9 @@ export class BatchNorm {
   forward(x: Float64Array, shape: readonly number[], options?: ForwardOptions<Float64Array>): Float64Array;
   forward(x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
   forward(
-    x: Floats | Tensor, second?: readonly number[] | ForwardOptions<Tensor>, third?: ForwardOptions<never>,
+    x: Floats | Tensor, shapeOrOptions?: readonly number[] | ForwardOptions<Tensor>, options?: ForwardOptions<never>,
   ): Floats | Tensor {
-    return forward(this, this.#internals, x, second, third, null);
+    return forward(this.#layer, x, shapeOrOptions, options, null);
   }
 
   /**
@@ -161,12 +188,12 @@ export class BatchNorm {
   ): Float64Array;
   forwardWith(statistics: Moments, x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
   forwardWith(
-    statistics: Moments, x: Floats | Tensor, second?: readonly number[] | ForwardOptions<Tensor>,
-    third?: ForwardOptions<never>,
+    statistics: Moments, x: Floats | Tensor, shapeOrOptions?: readonly number[] | ForwardOptions<Tensor>,
+    options?: ForwardOptions<never>,
   ): Floats | Tensor {
     checkMoments('statistics', statistics, this.channels);
     if (statistics.count === 0) throw wrongValue('statistics', 'a count of 1 or more', '0');
-    return forward(this, this.#internals, x, second, third, statistics);
+    return forward(this.#layer, x, shapeOrOptions, options, statistics);
   }
 
   /**
@@ -182,18 +209,29 @@ export class BatchNorm {
   backward(dy: Float64Array, options?: BackwardOptions<Float64Array>): Gradients<Float64Array>;
   backward(dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
   backward(dy: Floats | Tensor, options: BackwardOptions<never> = {}): Gradients<Floats> | Gradients<Tensor> {
-    return backward(this, this.#internals, dy, options, null) as Gradients<Floats> | Gradients<Tensor>;
+    return backward(this.#layer, dy, options, null) as Gradients<Floats> | Gradients<Tensor>;
   }
 
   /**
-   * The two sums over a batch that all gradients need, of one part of it: to be added up over all parts and given to
-   * `backwardWith`. dweight is dot / sqrt(variance + eps), dbias is total.
+   * The two sums over a batch that all gradients need, for one part of it. Add them up over all parts and give them to
+   * `backwardWith`. dweight is dot / sqrt(variance + eps), dbias is total. Section 3.
+   *
+   * @param dy - of the part, of the kind, shape and dtype of that forward's x
+   * @param options - `context`: of which forward; default: the latest
+   * @returns new arrays, [C] each
+   * @throws {TypeError | RangeError} as `backward`.
    */
   backwardSums(dy: Floats | Tensor, options: { context?: ForwardContext } = {}): GradientSums {
-    return backwardSums(this, this.#internals, dy, options);
+    return backwardSums(this.#layer, dy, options);
   }
 
-  /** `backward` of one part of a batch, from the sums of all parts. */
+  /**
+   * `backward` of one part of a batch, from the sums of all parts. dweight and dbias are those of the whole batch.
+   *
+   * @param sums - from `backwardSums`, and `addGradientSums` over the parts
+   * @param dy - of the part, of the kind, shape and dtype of that forward's x
+   * @throws {TypeError | RangeError} as `backward`; sums of the wrong kind or of another number of channels.
+   */
   backwardWith(sums: GradientSums, dy: Float32Array, options?: BackwardOptions<Float32Array>): Gradients<Float32Array>;
   backwardWith(sums: GradientSums, dy: Float64Array, options?: BackwardOptions<Float64Array>): Gradients<Float64Array>;
   backwardWith(sums: GradientSums, dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
@@ -201,12 +239,12 @@ export class BatchNorm {
     sums: GradientSums, dy: Floats | Tensor, options: BackwardOptions<never> = {},
   ): Gradients<Floats> | Gradients<Tensor> {
     checkSums(sums, this.channels);
-    return backward(this, this.#internals, dy, options, sums) as Gradients<Floats> | Gradients<Tensor>;
+    return backward(this.#layer, dy, options, sums) as Gradients<Floats> | Gradients<Tensor>;
   }
 
   /** Copies under torch's names: weight, bias, running_mean, running_var, num_batches_tracked, as far as they exist. */
   stateDict(): Record<string, Floats | number> {
-    return writeState(this.#state(), this.numBatchesTracked);
+    return stateDict(this.#layer);
   }
 
   /**
@@ -217,7 +255,7 @@ export class BatchNorm {
    * @throws {RangeError} another length, a negative variance.
    */
   loadStateDict(state: Record<string, ArrayLike<number> | number | bigint>): this {
-    this.numBatchesTracked = readState(this.#state(), state, this.dtype);
+    loadStateDict(this.#layer, state);
     return this;
   }
 
@@ -254,7 +292,7 @@ export class BatchNorm {
 
   /** Lets go of the latest context, and with it of x. All that computes throws a TypeError from then on. */
   dispose(): void {
-    this.#internals.dispose();
+    this.#layer.dispose();
   }
 
   /**
@@ -269,14 +307,10 @@ export class BatchNorm {
     try {
       return action();
     } catch (error) {
-      this.#internals.context = context as Context | null;
-      this.#internals.replaceable = null;
+      this.#layer.context = context as Context | null;
+      this.#layer.replaceable = null;
       this.restore(before);
       throw error;
     }
-  }
-
-  #state(): State {
-    return { weight: this.weight, bias: this.bias, running_mean: this.runningMean, running_var: this.runningVar };
   }
 }

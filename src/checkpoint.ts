@@ -4,12 +4,10 @@ import { wrongKind } from './checks.js';
 import type { Floats } from './kernels.js';
 import { checkStrings, isObject, readSafetensors, within } from './safetensors.js';
 import { elements, listed } from './shape.js';
+import { ARRAYS, COUNTER } from './state-dict.js';
 
 /** Modules by the prefix of their names in a file, such as 'layer1.0.bn1.', or '' for none. */
 export type Layers = Readonly<Record<string, BatchNorm>>;
-
-const NAMES = ['weight', 'bias', 'running_mean', 'running_var'];
-const COUNTER = 'num_batches_tracked';
 
 /**
  * Loads batch norm layers from a safetensors file, all of them or none.
@@ -24,7 +22,7 @@ export function loadSafetensors(layers: Layers, bytes: Uint8Array | ArrayBuffer)
   const tensors = readSafetensors(bytes);
   const loads = Object.entries(layers).map(([prefix, bn]) => {
     const state: Record<string, Floats | BigInt64Array> = {}, own = Object.keys(bn.stateDict());
-    for (const name of [...NAMES, COUNTER]) {
+    for (const name of [...ARRAYS, COUNTER]) {
       const tensor = tensors.get(prefix + name), counter = name === COUNTER;
       if (!tensor) {
         if (!counter && own.includes(name)) throw new TypeError(`The file expected "${prefix}${name}", got none`);

@@ -1,8 +1,9 @@
-import { type ChannelNumbers, FIELDS, MEAN, type Renormalisation, VARIANCE } from './formulas.js';
+import { column, MEAN, VARIANCE } from './channel-table.js';
 import type { CountedMask } from './mask.js';
+import type { Normalisation } from './passes.js';
 import type { Values } from './values.js';
 
-/** What one forward call leaves for its backward. Immutable, independent of later calls and of the module's mode. */
+/** What one forward call leaves for its backward. Immutable, independent of later calls and of the layer's mode. */
 export interface ForwardContext {
   /** Which statistics normalised. */
   readonly mode: 'batch' | 'running';
@@ -14,12 +15,10 @@ export interface ForwardContext {
   readonly count: number;
 }
 
-/** What a forward leaves for its backward beside the numbers of each channel. */
+/** The tensors of a forward, and whose it was. */
 export interface Saved {
-  /** The module whose forward it was. */
+  /** What the layer that it belongs to keeps. */
   readonly owner: object;
-  readonly mode: 'batch' | 'running';
-  readonly count: number;
   readonly shape: readonly number[];
   /** The input itself, not a copy; null where forward wrote its output over it. */
   readonly x: Values | null;
@@ -27,20 +26,17 @@ export interface Saved {
   readonly y: Values | null;
   /** A copy. */
   readonly mask: CountedMask | null;
-  readonly relu: boolean;
-  readonly residual: boolean;
-  readonly renorm: Renormalisation | null;
 }
 
 /** A context with what only the package reads. */
 export class Context implements ForwardContext {
-  readonly numbers: ChannelNumbers;
+  readonly normalisation: Normalisation;
   readonly #saved: Saved;
   #mean: Float64Array | undefined;
   #variance: Float64Array | undefined;
 
-  constructor(numbers: ChannelNumbers, saved: Saved) {
-    this.numbers = numbers;
+  constructor(normalisation: Normalisation, saved: Saved) {
+    this.normalisation = normalisation;
     this.#saved = saved;
   }
 
@@ -49,26 +45,22 @@ export class Context implements ForwardContext {
   }
 
   get mode(): 'batch' | 'running' {
-    return this.#saved.mode;
+    return this.normalisation.mode;
   }
 
   get count(): number {
-    return this.#saved.count;
+    return this.normalisation.count;
   }
 
   /** A copy, made when first asked for. */
   get mean(): Float64Array {
-    this.#mean ??= field(this.numbers, MEAN);
+    this.#mean ??= column(this.normalisation.table, MEAN);
     return this.#mean;
   }
 
   /** A copy, made when first asked for. */
   get variance(): Float64Array {
-    this.#variance ??= field(this.numbers, VARIANCE);
+    this.#variance ??= column(this.normalisation.table, VARIANCE);
     return this.#variance;
   }
-}
-
-function field(numbers: ChannelNumbers, offset: number): Float64Array {
-  return Float64Array.from({ length: numbers.length / FIELDS }, (_, c) => numbers[FIELDS * c + offset]!);
 }

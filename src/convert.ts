@@ -3,9 +3,10 @@ import { BatchNorm } from './batchnorm.js';
 import {
   checkBoolean, checkLength, checkList, checkNumber, checkNumbers, checkOneOf, checkOptions, wrongKind, wrongValue,
 } from './checks.js';
-import { CONVENTIONS, type RunningVariance } from './conventions.js';
-import type { BatchNormOptions } from './options.js';
+import type { RunningVariance } from './formulas.js';
+import { type BatchNormOptions, CONVENTIONS } from './options.js';
 import type { Layout } from './shape.js';
+import { ARRAYS, COUNTER } from './state-dict.js';
 
 /** Options that every converter takes. */
 export interface ConvertOptions extends Pick<BatchNormOptions, 'dtype' | 'layout' | 'runtime'> {
@@ -62,8 +63,7 @@ export interface FlaxVariables {
 /** An array of a checkpoint: its name in torch, its name there, and what stands under it. */
 type Part = readonly [name: string, word: string, values: unknown];
 
-const COUNTER = 'num_batches_tracked';
-const TORCH = ['weight', 'bias', 'running_mean', 'running_var', COUNTER];
+const TORCH: readonly string[] = [...ARRAYS, COUNTER];
 
 /**
  * A module from a `state_dict` of PyTorch.

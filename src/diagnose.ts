@@ -1,4 +1,4 @@
-import { type BatchNorm, checkModule } from './batchnorm.js';
+import { type BatchNorm, checkBatchNorm } from './batchnorm.js';
 import { checkOptions } from './checks.js';
 import type { Runtime, Tensor } from './engine.js';
 import type { Floats } from './kernels.js';
@@ -6,7 +6,7 @@ import { moments } from './moments.js';
 import { geometryOf } from './shape.js';
 import { floatsIn, type Values } from './values.js';
 
-/** What a batch says of a module, [C] each. */
+/** What a batch says about a layer, [C] each. */
 export interface Diagnosis {
   /** (batch mean - running mean) / sqrt(running variance + eps); 0 without running statistics or values. */
   readonly meanShift: Float64Array;
@@ -22,14 +22,14 @@ export interface Diagnosis {
  * Looks at a batch without changing anything: how far the running statistics are from it, which channels are dead, and
  * how many values are not finite.
  *
- * @param x - [N, C, ...] or [N, ..., C] in the layout of the module
- * @param options - `mask`: [N, ...positions], 0 where a position does not count; `runtime`: default: that of the module
+ * @param x - [N, C, ...] or [N, ..., C] in the layout of `bn`
+ * @param options - `mask`: [N, ...positions], 0 where a position does not count; `runtime`: default: that of `bn`
  * @throws {TypeError | RangeError} as `moments`; another number of channels.
  */
 export function diagnose(
   bn: BatchNorm, x: Floats | Tensor, shape: readonly number[], options: { mask?: Uint8Array; runtime?: Runtime } = {},
 ): Diagnosis {
-  checkModule('diagnose', bn);
+  checkBatchNorm('diagnose', bn);
   checkOptions('diagnose', options, ['mask', 'runtime']);
   const { mask, runtime = bn.runtime } = options;
   const { mean, m2, count } = moments(x, shape, { layout: bn.layout, runtime, ...(mask && { mask }) });

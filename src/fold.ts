@@ -1,6 +1,7 @@
 /** Folding: an evaluating batch norm disappears into the linear or convolution layer beside it. */
 import { BatchNorm } from './batchnorm.js';
 import { checkLength, checkOneOf, checkOptions, wrongKind, wrongValue } from './checks.js';
+import { slopeOf } from './formulas.js';
 import type { Floats } from './kernels.js';
 import { checkShape, elements, listed } from './shape.js';
 
@@ -110,10 +111,7 @@ export function foldingError(
 /** y = (x - mean) * slope + beta, in f64; slope is 0 where variance and eps are both 0. */
 function affineOf(bn: BatchNorm): { slope: Float64Array; mean: Floats; beta: Floats } {
   const variance = bn.runningVar!;
-  const slope = Float64Array.from(variance, (value, c) => {
-    const sum = value + bn.eps;
-    return sum === 0 ? 0 : (bn.weight?.[c] ?? 1) / Math.sqrt(sum);
-  });
+  const slope = Float64Array.from(variance, (value, c) => slopeOf(bn.weight?.[c] ?? 1, value, bn.eps));
   return { slope, mean: bn.runningMean!, beta: bn.bias ?? new Float64Array(bn.channels) };
 }
 

@@ -1,8 +1,8 @@
 /** Masks: which positions of a batch count. One byte a position, [N, ...positions] whatever the layout; 0: masked. */
+import type { Block } from './blocks.js';
 import { checkInteger, checkList, checkNumbers, isCount, isTypedArray, wrongArray, wrongValue } from './checks.js';
 import type { Engine } from './engine.js';
 import { type DType, type Geometry, LANES, type Pointer } from './kernels.js';
-import type { Block } from './staging.js';
 
 /** @throws {TypeError} no Uint8Array. @throws {RangeError} another length than one byte a position. */
 export function checkMask(mask: unknown, { outer, inner }: Geometry): asserts mask is Uint8Array {

@@ -1,14 +1,14 @@
+import { column, MEAN, newTable, VARIANCE } from './channel-table.js';
 import { checkOneOf, checkOptions, isTypedArray } from './checks.js';
 import { checkRuntime, MemoryTensor, type Runtime, type Tensor } from './engine.js';
-import { FIELDS, MEAN, VARIANCE } from './formulas.js';
 import type { Floats } from './kernels.js';
 import { checkMask, countValid, keptFrom } from './mask.js';
 import { measure } from './passes.js';
-import { Runner } from './run.js';
 import { sharedRuntime } from './runtime.js';
 import { checkShape, geometryOf, type Layout } from './shape.js';
 import type { Moments } from './statistics.js';
 import { checkValues } from './values.js';
+import { Workspace } from './workspace.js';
 
 /**
  * Statistics of each channel: count, mean and sum of squared deviations, in f64. Parts of a batch merge by `mergeMoments`.
@@ -35,15 +35,9 @@ export function moments(
   if (mask !== null) checkMask(mask, geometry);
 
   const count = mask === null ? geometry.outer * geometry.inner : countValid(mask);
-  const result = { count, mean: new Float64Array(channels), m2: new Float64Array(channels) };
-  if (count === 0 || channels === 0) return result;
-  const numbers = new Array<number>(FIELDS * channels).fill(0);
-  new Runner(engine, dtype).run(geometry, [x], [0], mask && { bytes: keptFrom(engine, mask), total: count }, ([x], surroundings) => {
-    measure({ ...surroundings, numbers, x: x! });
-  });
-  for (let c = 0; c < channels; c++) {
-    result.mean[c] = numbers[FIELDS * c + MEAN]!;
-    result.m2[c] = numbers[FIELDS * c + VARIANCE]! * count;
+  const table = newTable(channels), counted = mask && { bytes: keptFrom(engine, mask), total: count };
+  if (count > 0 && channels > 0) {
+    new Workspace(engine, dtype).use(geometry, { x }, counted, (memory, operands) => { measure(memory, operands.x, table); });
   }
-  return result;
+  return { count, mean: column(table, MEAN), m2: column(table, VARIANCE).map((variance) => variance * count) };
 }

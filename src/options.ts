@@ -1,9 +1,31 @@
-/** Options of a module: what they mean, their defaults and their checks. */
+/** Options of a layer: what they mean, the defaults of each framework, and their checks. */
 import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions, wrongValue } from './checks.js';
-import { CONVENTIONS, type Convention, type RunningVariance } from './conventions.js';
 import type { Runtime } from './engine.js';
+import type { RunningVariance } from './formulas.js';
 import type { DType } from './kernels.js';
 import type { Layout } from './shape.js';
+
+/** Whose defaults to take. */
+export type Convention = 'torch' | 'keras' | 'onnx' | 'flax' | 'caffe' | 'paper';
+
+/**
+ * The defaults of each framework. `momentum` always weighs the new batch, so that Keras' 0.99 stands as 0.01;
+ * null is the cumulative average.
+ *
+ * The paper (Ioffe & Szegedy 2015, Alg. 2) averages over batches and takes m / (m - 1) times the batch variance;
+ * it leaves eps open.
+ */
+export const CONVENTIONS: Record<
+  Convention,
+  { readonly eps: number; readonly momentum: number | null; readonly runningVariance: RunningVariance }
+> = {
+  torch: { eps: 1e-5, momentum: 0.1, runningVariance: 'unbiased' },
+  keras: { eps: 1e-3, momentum: 0.01, runningVariance: 'biased' },
+  onnx: { eps: 1e-5, momentum: 0.1, runningVariance: 'biased' },
+  flax: { eps: 1e-5, momentum: 0.01, runningVariance: 'biased' },
+  caffe: { eps: 1e-5, momentum: 0.001, runningVariance: 'unbiased' },
+  paper: { eps: 1e-5, momentum: null, runningVariance: 'unbiased' },
+};
 
 /** Options of {@link BatchNorm}. */
 export interface BatchNormOptions {
@@ -28,7 +50,7 @@ export interface BatchNormOptions {
   /** Applied last, after the residual; default 'none'. */
   activation?: 'none' | 'relu';
   /**
-   * A training batch of one value a channel. 'error' (default) refuses it; 'running' normalises it as eval would and
+   * A training batch of one value per channel. 'error' (default) refuses it; 'running' normalises it as eval would and
    * leaves the running statistics alone; 'zero' takes its variance as 0, so that y is the bias and dx is 0.
    */
   onSingleValue?: 'error' | 'running' | 'zero';
@@ -72,7 +94,7 @@ const KEYS = [
   'activation', 'onSingleValue', 'onNonFinite', 'renorm',
 ];
 
-/** @throws {TypeError | RangeError} where an option is of the wrong kind or value. */
+/** @throws {TypeError | RangeError} an option is of the wrong kind or value. */
 export function settingsOf(channels: number, options: BatchNormOptions): Settings {
   checkInteger('channels', channels, 1);
   checkOptions('BatchNorm', options, KEYS);
@@ -103,7 +125,7 @@ export function settingsOf(channels: number, options: BatchNormOptions): Setting
   };
 }
 
-/** @throws {TypeError | RangeError} where limits of batch renormalization are of the wrong kind or value. */
+/** @throws {TypeError | RangeError} limits of batch renormalization are of the wrong kind or value. */
 export function checkRenorm(limits: RenormLimits): void {
   checkOptions('renorm', limits, ['rMax', 'dMax']);
   checkNumber('rMax', limits.rMax, 1);

@@ -1,6 +1,7 @@
 /** Batches in parts: micro-batches that count as one batch, and ghost batches that each count as their own. */
-import { type BatchNorm, checkModule } from './batchnorm.js';
-import type { Batch, Gradients } from './calls.js';
+
+import type { Gradients } from './backward.js';
+import { type BatchNorm, checkBatchNorm } from './batchnorm.js';
 import { describe, isCount, wrongKind, wrongValue } from './checks.js';
 import { Context, type ForwardContext } from './context.js';
 import type { Floats } from './kernels.js';
@@ -8,6 +9,14 @@ import { moments } from './moments.js';
 import { checkShape, elements, geometryOf } from './shape.js';
 import { addGradientSums, mergeMoments } from './statistics.js';
 import { checkFloats } from './values.js';
+
+/** A batch of what enters a layer, or a part of one. */
+export interface Batch {
+  readonly x: Floats;
+  readonly shape: readonly number[];
+  /** [N, ...positions], 0 where a position does not count. */
+  readonly mask?: Uint8Array;
+}
 
 /** The outputs of parts, and what their backward needs. */
 export interface PartsForward {
@@ -29,7 +38,7 @@ export interface PartsGradients {
  * @throws {TypeError} a part of the wrong kind. @throws {RangeError} no parts, or none with values; as `forward`.
  */
 export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForward {
-  checkModule('forwardParts', bn);
+  checkBatchNorm('forwardParts', bn);
   checkArray('parts', parts);
   if (parts.length === 0) throw new RangeError('forwardParts() expected at least one part, got none');
   const statistics = mergeMoments(...parts.map((part) => {
@@ -55,7 +64,7 @@ export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForwa
 
 /** The backward of `forwardParts`: dy in the same parts. @throws {TypeError | RangeError} as `backward`; other parts. */
 export function backwardParts(bn: BatchNorm, dy: readonly Floats[], contexts: readonly ForwardContext[]): PartsGradients {
-  checkModule('backwardParts', bn);
+  checkBatchNorm('backwardParts', bn);
   checkArray('dy', dy);
   checkArray('contexts', contexts);
   if (dy.length === 0 || dy.length !== contexts.length) {
@@ -70,16 +79,16 @@ export function backwardParts(bn: BatchNorm, dy: readonly Floats[], contexts: re
 
 /**
  * Ghost batches: samples `size` at a time, each such slice normalised by its own statistics (Hoffer et al. 2017). Running
- * statistics move once a slice.
+ * statistics move once per slice.
  *
  * @param x - of shape [N, ...]; the last slice may be smaller
  * @returns y, and a context for each slice
- * @throws {TypeError | RangeError} as `forward`, of any slice; a size that is no positive integer. Nothing changes then.
+ * @throws {TypeError | RangeError} as `forward`, of any slice; a size that is not a positive integer. Nothing changes then.
  */
 export function forwardGhost(
   bn: BatchNorm, x: Floats, shape: readonly number[], size: number,
 ): { y: Floats; contexts: ForwardContext[] } {
-  checkModule('forwardGhost', bn);
+  checkBatchNorm('forwardGhost', bn);
   checkShape(shape);
   geometryOf(shape, bn.layout, bn.channels);
   checkFloats('x', x, bn.dtype, shape);
@@ -102,7 +111,7 @@ export function forwardGhost(
 
 /** The backward of `forwardGhost`. Parameter gradients are summed over the slices. @throws {TypeError | RangeError} as `backward`. */
 export function backwardGhost(bn: BatchNorm, dy: Floats, contexts: readonly ForwardContext[]): Gradients<Floats> {
-  checkModule('backwardGhost', bn);
+  checkBatchNorm('backwardGhost', bn);
   checkArray('contexts', contexts);
   if (contexts.length === 0) throw new RangeError('backwardGhost() expected at least one context, got none');
   const sizes = contexts.map((context) => {

@@ -1,51 +1,71 @@
 /** The passes: kernels and formulas in order, over the blocks of the tensors. The heart of the package. */
-import type { Saved } from './context.js';
+import { type Block, type Group, groupsOf, runsOf } from './blocks.js';
+import type { ChannelTable } from './channel-table.js';
 import {
-  affineCoefficients, type ChannelNumbers, type ChannelRange, centerDot, gradientCoefficients, linearCoefficients, meanShift, normalise,
-  parameterGradients,
+  affineCoefficients, centerDot, gradientCoefficients, linearCoefficients, meanShift, mergeInto, normalise, parameterGradients,
+  type Renormalisation, renormalise,
 } from './formulas.js';
 import type { Floats, Geometry, Kernels, Pointer } from './kernels.js';
 import type { Mask } from './mask.js';
+import type { Operand } from './operands.js';
 import type { Scratch } from './scratch.js';
-import { type Block, type Group, groupsOf, type Operand, runsOf } from './staging.js';
-import { type GradientSums, mergeInto } from './statistics.js';
+import type { GradientSums } from './statistics.js';
 
-/** What every pass works with. */
-export interface Pass {
+/** Where a pass works: the kernels and their scratch, and what is true of all its tensors. */
+export interface PassMemory {
   readonly kernels: Kernels;
-  /** Taken for as many channels as a group may have. */
+  /** Allocated for as many channels as a group may have. */
   readonly scratch: Scratch;
   readonly geometry: Geometry;
-  /** Elements that a block may have at most. */
+  /** The most elements that a block may have. */
   readonly limit: number;
   readonly mask: Mask;
-  readonly numbers: ChannelNumbers;
-  readonly x: Operand;
 }
 
-/** The output of a forward, and what else enters it. */
-export interface ForwardPass extends Pass {
+/** The output of a forward, and what enters it. */
+export interface ForwardOperands {
+  readonly x: Operand;
   readonly y: Operand;
   readonly residual: Operand | null;
+}
+
+/** How a forward gets from statistics to y. */
+export interface Affine {
+  /** Filled by the forward; mean and variance may be there before. */
+  readonly table: ChannelTable;
   readonly weight: Floats | null;
   readonly bias: Floats | null;
   readonly eps: number;
   /** 0: ReLU, -Infinity: none. */
   readonly floor: number;
-  /** Changes what normalises a range of channels, once it is known: batch renormalization. */
-  readonly adjust: ((range: ChannelRange) => void) | null;
+  readonly renorm: Renormalisation | null;
 }
 
-/** The tensors of a backward, and of which forward it is. */
-export interface BackwardPass extends Pass {
-  readonly saved: Saved;
+/** How a forward normalised: all that its backward has to know beside the tensors. */
+export interface Normalisation {
+  /** Whether the statistics are those of the batch, or constants. */
+  readonly mode: 'batch' | 'running';
+  /** Values per channel that the statistics are of. */
+  readonly count: number;
+  readonly table: ChannelTable;
+  readonly relu: boolean;
+  readonly residual: boolean;
+  readonly renorm: Renormalisation | null;
+}
+
+/** The tensors of a backward. */
+export interface BackwardOperands {
+  readonly x: Operand;
   readonly dy: Operand;
   readonly dx: Operand;
-  /** Takes the gradient of the residual; null where there is none. */
+  /** Receives the gradient of the residual; null where there is none. */
   readonly dresidual: Operand | null;
-  /** The output of the forward where a ReLU must be differentiated by it: with a residual x alone does not tell. */
-  readonly y: Operand | null;
+  /** y of the forward where a ReLU must be differentiated by it: with a residual x alone does not tell. */
+  readonly output: Operand | null;
 }
+
+/** The inputs of a backward. */
+type SumOperands = Pick<BackwardOperands, 'x' | 'dy' | 'output'>;
 
 /** [C] each, overwritten, not accumulated. */
 export interface ParameterGradients {
@@ -53,154 +73,164 @@ export interface ParameterGradients {
   readonly dbias: Floats | null;
 }
 
-/** y from x, Alg. 1 (mode 'batch') or Alg. 2 line 11 ('running'). Fills `numbers`; `measured`: mean and variance are there already. */
-export function forward(pass: ForwardPass, measured: boolean): void {
-  for (const group of measured ? runsOf(pass.geometry, pass.limit) : groupsOf(pass.geometry, pass.limit)) {
-    const at = measured ? 0 : measureGroup(pass, group);
-    normaliseGroup(pass, group, at);
+/** y from x, Alg. 1, or Alg. 2 line 11 where mean and variance are known already: `measured`. Fills the table. */
+export function forward(memory: PassMemory, operands: ForwardOperands, affine: Affine, measured: boolean): void {
+  const { geometry, limit } = memory;
+  for (const group of measured ? runsOf(geometry, limit) : groupsOf(geometry, limit)) {
+    const at = measured ? 0 : measureGroup(memory, operands.x, affine.table, group);
+    normaliseGroup(memory, operands, affine, group, at);
   }
 }
 
-/** Mean and variance of all channels, into `numbers`. */
-export function measure(pass: Pass): void {
-  for (const group of groupsOf(pass.geometry, pass.limit)) measureGroup(pass, group);
+/** Mean and variance of all channels, into the table. */
+export function measure(memory: PassMemory, x: Operand, table: ChannelTable): void {
+  for (const group of groupsOf(memory.geometry, memory.limit)) measureGroup(memory, x, table, group);
 }
 
 /** Mean and variance of a group, Alg. 1 lines 1 and 2. Returns the address of its last block. */
-function measureGroup({ kernels, scratch, numbers, mask, x }: Pass, group: Group): Pointer {
-  const { first, second } = scratch.views;
+function measureGroup({ kernels, scratch, mask }: PassMemory, x: Operand, table: ChannelTable, group: Group): Pointer {
+  const { mean, m2 } = scratch.views;
   let seen = 0, at = 0;
   for (const block of group.blocks) {
     const n = mask.count(block);
     at = x.load(block);
     if (n === 0) continue;
     kernels.moments(
-      scratch.first, scratch.second, at, mask.at(block), n,
+      scratch.mean, scratch.m2, at, mask.at(block), n,
       block.outer, block.channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
     );
-    mergeInto(numbers, seen, first, second, n, group);
+    mergeInto(table, seen, mean, m2, n, group);
     seen += n;
   }
   return at;
 }
 
-/** y of a group. `at`: where its only block is to be found, if it has been loaded. */
-function normaliseGroup(pass: ForwardPass, group: Group, at: Pointer): void {
-  const { kernels, scratch, numbers, mask, residual, floor } = pass;
+/** y of a group, Alg. 1 lines 3 and 4. `at`: the address of its only block, if that has been loaded. */
+function normaliseGroup(
+  { kernels, scratch, mask }: PassMemory, operands: ForwardOperands, affine: Affine, group: Group, at: Pointer,
+): void {
+  const { x, y, residual } = operands, { table, weight, bias, eps, floor, renorm } = affine;
   const { shift, p, q } = scratch.views;
   const { channels, blocks } = group;
-  normalise(numbers, pass.weight, pass.bias, pass.eps, group);
-  if (pass.adjust !== null) pass.adjust(group);
-  affineCoefficients(shift, p, q, numbers, group);
+  normalise(table, weight, bias, eps, group);
+  if (renorm !== null) renormalise(renorm, table, weight, eps, group);
+  affineCoefficients(shift, p, q, table, group);
   for (const block of blocks) {
-    const x = at === 0 || blocks.length > 1 ? pass.x.load(block) : at;
+    const from = at === 0 || blocks.length > 1 ? x.load(block) : at;
     const z = residual === null ? 0 : residual.load(block);
     kernels.affine(
-      pass.y.at(block), x, z, mask.at(block), scratch.shift, scratch.p, scratch.q, floor,
-      block.outer, channels, block.inner, pass.x.pitch(block), mask.pitch, scratch.work,
+      y.at(block), from, z, mask.at(block), scratch.shift, scratch.p, scratch.q, floor,
+      block.outer, channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
     );
-    pass.y.store(block);
+    y.store(block);
   }
 }
 
 /** dx, dresidual, dweight and dbias from dy, section 3. Statistics of mode 'running' are constants. */
-export function backward(pass: BackwardPass, parameters: ParameterGradients): void {
-  const { numbers, saved } = pass;
-  for (const group of groupsOf(pass.geometry, pass.limit)) {
-    const { total, dot } = sumGroup(pass, group, pass.dresidual);
-    parameterGradients(parameters.dweight, parameters.dbias, total, dot, numbers, saved.renorm, group);
-    differentiateGroup(pass, group, total, dot, true);
+export function backward(
+  memory: PassMemory, operands: BackwardOperands, forward: Normalisation, { dweight, dbias }: ParameterGradients,
+): void {
+  for (const group of groupsOf(memory.geometry, memory.limit)) {
+    const { total, dot } = sumGroup(memory, operands, forward, group, operands.dresidual);
+    parameterGradients(dweight, dbias, total, dot, forward.table, forward.renorm, group);
+    differentiateGroup(memory, operands, forward, group, total, dot, true);
   }
 }
 
 /** The two sums of all channels, to be added to those of other parts of the batch. */
-export function sumGradients(pass: BackwardPass, sums: GradientSums): void {
-  for (const group of groupsOf(pass.geometry, pass.limit)) {
-    const { total, dot } = sumGroup(pass, group, null);
+export function sumGradients(memory: PassMemory, operands: SumOperands, forward: Normalisation, sums: GradientSums): void {
+  for (const group of groupsOf(memory.geometry, memory.limit)) {
+    const { total, dot } = sumGroup(memory, operands, forward, group, null);
     sums.total.set(total.subarray(0, group.channels), group.channelStart);
     sums.dot.set(dot.subarray(0, group.channels), group.channelStart);
   }
 }
 
 /** dx and dresidual from dy and the sums of the whole batch. */
-export function differentiate(pass: BackwardPass, { total, dot }: GradientSums): void {
-  for (const group of groupsOf(pass.geometry, pass.limit)) {
-    const { channelStart: start, channels } = group;
+export function differentiate(
+  memory: PassMemory, operands: BackwardOperands, forward: Normalisation, { total, dot }: GradientSums,
+): void {
+  const { dresidual } = operands;
+  for (const group of groupsOf(memory.geometry, memory.limit)) {
     // Only for the gradient of the residual, which is written on the way.
-    if (pass.dresidual !== null) sumGroup(pass, group, pass.dresidual);
-    const end = start + channels;
-    differentiateGroup(pass, group, total.subarray(start, end), dot.subarray(start, end), pass.dresidual !== null);
+    if (dresidual !== null) sumGroup(memory, operands, forward, group, dresidual);
+    const start = group.channelStart, end = start + group.channels;
+    const sums = total.subarray(start, end), dots = dot.subarray(start, end);
+    differentiateGroup(memory, operands, forward, group, sums, dots, dresidual !== null);
   }
 }
 
-/** The shift of a group, and where x tells the sign of what a ReLU was given also its scale (p) and offset. */
-function takeShift(pass: BackwardPass, group: Group): void {
-  const { shift, p, offset } = pass.scratch.views;
-  if (signFromX(pass)) affineCoefficients(shift, p, offset, pass.numbers, group);
-  else meanShift(shift, pass.numbers, group);
+/** Writes a group's shift; if the sign of a ReLU's input is recomputed from x, its scale (p) and offset too. */
+function writeShift({ views }: Scratch, forward: Normalisation, group: Group): void {
+  const { shift, p, offset } = views;
+  if (signFromX(forward)) affineCoefficients(shift, p, offset, forward.table, group);
+  else meanShift(shift, forward.table, group);
 }
 
-/** Both sums of a group, over all its blocks. Leaves what `takeShift` takes in scratch, and writes g where it is given. */
-function sumGroup(pass: BackwardPass, group: Group, g: Operand | null): GradientSums {
-  const { kernels, scratch, numbers, mask } = pass;
-  const { first, second, shift } = scratch.views;
-  const { channels, blocks } = group;
-  takeShift(pass, group);
+/** Both sums of a group, over all its blocks. Leaves in scratch what `writeShift` writes, and writes g where it is given. */
+function sumGroup(
+  { kernels, scratch, mask }: PassMemory, { x, dy, output }: SumOperands, forward: Normalisation, group: Group, g: Operand | null,
+): GradientSums {
+  const { views } = scratch, { channels, blocks } = group;
+  writeShift(scratch, forward, group);
   const several = blocks.length > 1;
-  const total = several ? new Float64Array(channels) : first, dot = several ? new Float64Array(channels) : second;
+  const total = several ? new Float64Array(channels) : views.total, dot = several ? new Float64Array(channels) : views.dot;
   for (const block of blocks) {
     kernels.reduce(
-      scratch.first, scratch.second, g === null ? 0 : g.at(block), pass.dy.load(block),
-      pass.y === null ? 0 : pass.y.load(block), pass.x.load(block), mask.at(block),
-      scratch.shift, scratch.p, signFromX(pass) ? scratch.offset : 0,
-      block.outer, channels, block.inner, pass.x.pitch(block), mask.pitch, scratch.work,
+      scratch.total, scratch.dot, g === null ? 0 : g.at(block), dy.load(block),
+      output === null ? 0 : output.load(block), x.load(block), mask.at(block),
+      scratch.shift, scratch.p, signFromX(forward) ? scratch.offset : 0,
+      block.outer, channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
     );
     if (g !== null) g.store(block);
     if (several) {
       for (let c = 0; c < channels; c++) {
-        total[c]! += first[c]!;
-        dot[c]! += second[c]!;
+        total[c]! += views.total[c]!;
+        dot[c]! += views.dot[c]!;
       }
     }
   }
-  centerDot(dot, total, shift, numbers, group);
+  centerDot(dot, total, views.shift, forward.table, group);
   return { total, dot };
 }
 
-/** Whether the sign of what a ReLU was given is found again from x. */
-function signFromX({ saved }: BackwardPass): boolean {
-  return saved.relu && !saved.residual;
+/** Whether the sign of what a ReLU was given is recomputed from x. */
+function signFromX({ relu, residual }: Normalisation): boolean {
+  return relu && !residual;
 }
 
-/** dx of a group. `loaded`: its sums have just been taken: its last block is in reach, shift and offset in scratch. */
-function differentiateGroup(pass: BackwardPass, group: Group, total: Float64Array, dot: Float64Array, loaded: boolean): void {
-  const { numbers, saved, scratch } = pass;
-  const { shift, p, q, r } = scratch.views;
-  if (!loaded) takeShift(pass, group);
-  if (saved.mode === 'batch') gradientCoefficients(p, q, r, total, dot, shift, numbers, saved.count, group);
-  else linearCoefficients(p, q, r, numbers, group);
+/** dx of a group. `loaded`: its sums have just been computed: its last block is in reach, shift and offset in scratch. */
+function differentiateGroup(
+  memory: PassMemory, operands: BackwardOperands, forward: Normalisation, group: Group,
+  total: Float64Array, dot: Float64Array, loaded: boolean,
+): void {
+  const { scratch } = memory, { shift, p, q, r } = scratch.views, { table } = forward;
+  if (!loaded) writeShift(scratch, forward, group);
+  if (forward.mode === 'batch') gradientCoefficients(p, q, r, total, dot, shift, table, forward.count, group);
+  else linearCoefficients(p, q, r, table, group);
   const reload = !loaded || group.blocks.length > 1;
-  for (const block of group.blocks) differentiateBlock(pass, block, reload);
+  for (const block of group.blocks) differentiateBlock(memory, operands, forward, block, reload);
 }
 
 /** dx of one block. `reload`: other blocks have passed through the stage since it was loaded, or it never was. */
-function differentiateBlock(pass: BackwardPass, block: Block, reload: boolean): void {
-  const { kernels, scratch, saved, mask, x } = pass;
+function differentiateBlock(
+  { kernels, scratch, mask }: PassMemory, operands: BackwardOperands, forward: Normalisation, block: Block, reload: boolean,
+): void {
   const { outer, channels, inner } = block;
   // What the ReLU let pass has been written as the gradient of the residual.
-  const source = pass.dresidual ?? pass.dy;
+  const source = operands.dresidual ?? operands.dy;
   const g = reload ? source.load(block) : source.at(block);
-  const dx = pass.dx.at(block), pitch = pass.dy.pitch(block);
+  const dx = operands.dx.at(block), pitch = operands.dy.pitch(block);
   const m = mask.at(block), maskPitch = mask.pitch;
   const { shift, p, q, r, work } = scratch;
-  const sign = signFromX(pass);
-  if (saved.mode === 'batch' || sign) {
-    const at = reload ? x.load(block) : x.at(block);
+  const sign = signFromX(forward);
+  if (forward.mode === 'batch' || sign) {
+    const x = reload ? operands.x.load(block) : operands.x.at(block);
     const offset = sign ? scratch.offset : 0;
-    kernels.gradient(dx, g, at, m, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch, work);
+    kernels.gradient(dx, g, x, m, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch, work);
   } else {
     // (dy - 0) * p + 0: q and r are 0.
     kernels.affine(dx, g, 0, m, q, p, r, -Infinity, outer, channels, inner, pitch, maskPitch, work);
   }
-  pass.dx.store(block);
+  operands.dx.store(block);
 }

@@ -1,8 +1,9 @@
-import { type BatchNorm, checkModule } from './batchnorm.js';
-import type { Batch } from './calls.js';
+import { type BatchNorm, checkBatchNorm } from './batchnorm.js';
 import { checkOneOf, checkOptions, wrongKind } from './checks.js';
 import type { Runtime } from './engine.js';
+import { averageBatch } from './formulas.js';
 import { moments } from './moments.js';
+import type { Batch } from './parts.js';
 import { listed } from './shape.js';
 import { type Moments, mergeMoments } from './statistics.js';
 
@@ -10,16 +11,16 @@ import { type Moments, mergeMoments } from './statistics.js';
  * New running statistics from data, with the parameters as they are. Memory does not grow with the number of batches.
  *
  * 'paper' (default): the mean of the batch means and of the unbiased batch variances, Ioffe & Szegedy 2015, Alg. 2;
- * batches without values do not count, batches of one value a channel have no unbiased variance and are refused.
+ * batches without values do not count, batches of one value per channel have no unbiased variance and are refused.
  * 'population': mean and biased variance of all values together.
  *
- * @param batches - any iterable; x [N, C, ...] or [N, ..., C] in the layout of the module
- * @throws {TypeError} a module without running statistics. @throws {RangeError} no values at all. Nothing changes then.
+ * @param batches - any iterable; x [N, C, ...] or [N, ..., C] in the layout of `bn`
+ * @throws {TypeError} a bn without running statistics. @throws {RangeError} no values at all. Nothing changes then.
  */
 export function recalibrate(
   bn: BatchNorm, batches: Iterable<Batch>, options: { estimator?: 'paper' | 'population'; runtime?: Runtime } = {},
 ): void {
-  checkModule('recalibrate', bn);
+  checkBatchNorm('recalibrate', bn);
   checkOptions('recalibrate', options, ['estimator', 'runtime']);
   const { estimator = 'paper', runtime = bn.runtime } = options;
   checkOneOf('estimator', estimator, ['paper', 'population']);
@@ -54,7 +55,7 @@ interface Estimate {
   readonly seen: number;
 }
 
-/** Alg. 2 line 10: E[x] = E_B[mean], Var[x] = E_B[variance] * m / (m - 1). */
+/** Alg. 2 line 10: the mean of the batch means, and of the unbiased batch variances. */
 function meanOfBatches(parts: Iterable<Moments>): Estimate {
   let mean = new Float64Array(0), variance = mean, seen = 0;
   for (const part of parts) {
@@ -64,10 +65,7 @@ function meanOfBatches(parts: Iterable<Moments>): Estimate {
       variance = new Float64Array(part.mean.length);
     }
     seen++;
-    for (let c = 0; c < mean.length; c++) {
-      mean[c]! += (part.mean[c]! - mean[c]!) / seen;
-      variance[c]! += (part.m2[c]! / (part.count - 1) - variance[c]!) / seen;
-    }
+    averageBatch(mean, variance, seen, part.mean, part.m2, part.count);
   }
   return { mean, variance, seen };
 }

@@ -3,19 +3,22 @@ import { BYTES, type DType, type Floats, type Pointer, scratchBytes } from './ke
 import { ALIGNMENT } from './memory.js';
 
 /**
- * Per-channel memory of a call: two f64 sums, the shift, four coefficients, and scratch for the kernels.
+ * Per-channel memory of a call: two f64 results, the shift, four coefficients, and scratch for the kernels.
  *
- * Memory is taken for a call and given back after it; the views are kept as long as the next call gets the same memory,
- * since making them costs more than normalising a small batch (60x100: 1.5 us of 7).
+ * The memory is freed after the call. The views are kept as long as the next call gets the same memory, since making them
+ * costs more than normalising a small batch (60x100: 1.5 us of 7).
  */
 export class Scratch {
   readonly #engine: Engine;
   readonly #dtype: DType;
   #channels = 0;
-  #taken: Pointer = 0;
+  #start: Pointer = 0;
   #buffer: ArrayBuffer | undefined;
-  first: Pointer = 0;
-  second: Pointer = 0;
+  /** What `moments` writes, and under other names what `reduce` writes. */
+  mean: Pointer = 0;
+  m2: Pointer = 0;
+  total: Pointer = 0;
+  dot: Pointer = 0;
   shift: Pointer = 0;
   p: Pointer = 0;
   q: Pointer = 0;
@@ -31,21 +34,23 @@ export class Scratch {
     this.#dtype = dtype;
   }
 
-  /** Takes memory for this many channels. To be the last thing that allocates in a call: growth detaches views. */
-  take(channels: number, inner: number): void {
+  /** Allocates for this many channels. To be the last thing that allocates in a call: growth detaches views. */
+  allocate(channels: number, inner: number): void {
     const engine = this.#engine;
     const sums = Math.ceil(channels / 2) * 16;
     // A cache line more than needed: rows of 4 KiB would otherwise all fall into the same sets of an L1 cache.
     const row = Math.ceil((channels * BYTES[this.#dtype]) / 16) * 16 + ALIGNMENT;
-    const first = engine.allocateScratch(2 * sums + 5 * row + scratchBytes(channels, inner));
-    this.#taken = first;
+    const start = engine.allocateScratch(2 * sums + 5 * row + scratchBytes(channels, inner));
+    this.#start = start;
     const { buffer } = engine.memory;
-    if (first === this.first && channels === this.#channels && buffer === this.#buffer) return;
+    if (start === this.mean && channels === this.#channels && buffer === this.#buffer) return;
     this.#channels = channels;
     this.#buffer = buffer;
-    this.first = first;
-    this.second = first + sums;
-    this.shift = this.second + sums;
+    this.mean = start;
+    this.m2 = start + sums;
+    this.total = this.mean;
+    this.dot = this.m2;
+    this.shift = this.m2 + sums;
     this.p = this.shift + row;
     this.q = this.p + row;
     this.r = this.q + row;
@@ -53,23 +58,26 @@ export class Scratch {
     this.work = this.offset + row;
     const floats = (pointer: Pointer) => engine.floats(this.#dtype, pointer, channels);
     const doubles = (pointer: Pointer) => engine.floats('float64', pointer, channels) as Float64Array;
+    const mean = doubles(this.mean), m2 = doubles(this.m2);
     this.views = {
-      first: doubles(this.first), second: doubles(this.second),
+      mean, m2, total: mean, dot: m2,
       shift: floats(this.shift), p: floats(this.p), q: floats(this.q), r: floats(this.r),
       offset: floats(this.offset),
     };
   }
 
-  /** Gives back what has been taken, if anything has. */
+  /** Frees what has been allocated, if anything has. */
   free(): void {
-    if (this.#taken) this.#engine.freeScratch(this.#taken);
-    this.#taken = 0;
+    if (this.#start) this.#engine.freeScratch(this.#start);
+    this.#start = 0;
   }
 }
 
 export interface ScratchViews {
-  readonly first: Float64Array;
-  readonly second: Float64Array;
+  readonly mean: Float64Array;
+  readonly m2: Float64Array;
+  readonly total: Float64Array;
+  readonly dot: Float64Array;
   readonly shift: Floats;
   readonly p: Floats;
   readonly q: Floats;

@@ -1,14 +1,13 @@
 /** Where the tensors of a tfjs backend are, and how results become tensors of it. */
 import type { DataId, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
 import { Engine } from './engine.js';
-import type { DType } from './kernels.js';
 import { ALIGNMENT, type Allocator, type Memory, SMALL_BYTES } from './memory.js';
 import { reference } from './reference.js';
-import { Runner } from './run.js';
 import { sharedRuntime } from './runtime.js';
 import { elements } from './shape.js';
-import { moduleFor } from './tfjs-shared.js';
+import { kernelModuleFor } from './tfjs-shared.js';
 import { refusal, wasmKernels } from './wasm.js';
+import { Workspace } from './workspace.js';
 
 /** The numbers of a tensor: a view, made at use, good until memory grows. */
 export type Source = () => Float32Array;
@@ -16,7 +15,7 @@ export type Source = () => Float32Array;
 /** Kernels for the tensors of one backend. */
 export interface Device {
   readonly engine: Engine;
-  readonly runner: Runner;
+  readonly workspace: Workspace;
   /** Where a tensor is, or what it is in float32. May move it to the backend, and with that grow memory. */
   locate(tensor: TensorInfo): Source;
   /** New float32 tensors, filled by `compute`; none are left where that throws. */
@@ -62,7 +61,7 @@ function onMemory(backend: WasmBackend): Device {
     backend.disposeData(tensor!.dataId);
     if (probe.every((value, i) => value === read[i as never])) return device;
   } catch (error) {
-    // Whatever went wrong, tensors are still to be had the slow way.
+    // Fall back to copying, whatever went wrong.
     if (error instanceof RangeError) throw error;
   }
   if (!warned) {
@@ -75,7 +74,7 @@ function onMemory(backend: WasmBackend): Device {
 /** Tensors in the memory of the wasm backend, read and written in place. */
 class MemoryDevice implements Device {
   readonly engine: Engine;
-  readonly runner: Runner;
+  readonly workspace: Workspace;
   readonly #backend: WasmBackend;
   readonly #memory: WebAssembly.Memory;
 
@@ -85,8 +84,8 @@ class MemoryDevice implements Device {
     const memory = [wasm.asm?.memory, wasm.wasmMemory].find((found) => found?.buffer === wasm.HEAPU8.buffer);
     if (memory === undefined) throw new TypeError('wasm backend expected a memory, got none');
     const simd = refusal() === undefined, allocator = new BackendAllocator(memory, wasm);
-    this.engine = new Engine(simd ? 'wasm-simd' : 'javascript', allocator, simd ? wasmKernels(memory, moduleFor(memory)) : reference(allocator.memory));
-    this.runner = new Runner(this.engine, 'float32');
+    this.engine = new Engine(simd ? 'wasm-simd' : 'javascript', allocator, simd ? wasmKernels(memory, kernelModuleFor(memory)) : reference(allocator.memory));
+    this.workspace = new Workspace(this.engine, 'float32');
     this.#backend = backend;
     this.#memory = memory;
   }
@@ -146,7 +145,7 @@ class BackendAllocator implements Allocator {
 class ArrayDevice implements Device {
   readonly #backend: KernelBackend;
   #engine: Engine | undefined;
-  #runner: Runner | undefined;
+  #workspace: Workspace | undefined;
 
   constructor(backend: KernelBackend) {
     this.#backend = backend;
@@ -156,13 +155,13 @@ class ArrayDevice implements Device {
     return sharedRuntime();
   }
 
-  get runner(): Runner {
+  get workspace(): Workspace {
     const { engine } = this;
     if (engine !== this.#engine) {
       this.#engine = engine;
-      this.#runner = new Runner(engine, 'float32' satisfies DType);
+      this.#workspace = new Workspace(engine, 'float32');
     }
-    return this.#runner!;
+    return this.#workspace!;
   }
 
   locate({ dataId, dtype }: TensorInfo): Source {

@@ -1,11 +1,13 @@
-/** Forward, backward and moving statistics on the tensors of a tfjs backend. */
-import { type ChannelNumbers, FIELDS, MEAN, parameterGradients, RSTD, SLOPE, VARIANCE } from './formulas.js';
+/** One call on the tensors of a tfjs backend: forward, backward and moving statistics, by the passes. */
+import { type ChannelTable, column, copyRunning, FIELDS, MEAN, newTable, SLOPE, VARIANCE } from './channel-table.js';
+import { parameterGradients, statisticsGradients, throughStatistics, updateRunning } from './formulas.js';
 import type { Geometry } from './kernels.js';
 import type { CountedMask } from './mask.js';
+import type { Operands } from './operands.js';
 import * as passes from './passes.js';
 import type { GradientSums } from './statistics.js';
-import { takeRunning, updateRunning } from './statistics.js';
 import type { Device, Source } from './tfjs-devices.js';
+import type { Values } from './values.js';
 
 /** One forward, and what it leaves for its backward. */
 export interface Call {
@@ -18,12 +20,12 @@ export interface Call {
   /** Values of one channel that the statistics are of. */
   readonly count: number;
   /** Filled by the forward: in f64, while tensors are f32. */
-  readonly numbers: ChannelNumbers;
+  readonly table: ChannelTable;
 }
 
-/** A call without its numbers yet. */
-export function newCall(settings: Omit<Call, 'numbers'>): Call {
-  return { ...settings, numbers: new Array<number>(FIELDS * settings.geometry.channels).fill(0) };
+/** A call whose table is still to be filled. */
+export function newCall(settings: Omit<Call, 'table'>): Call {
+  return { ...settings, table: newTable(settings.geometry.channels) };
 }
 
 /** Per-channel tensors that enter a forward. */
@@ -37,30 +39,26 @@ export interface Parameters {
 
 /** y from x; mean and variance of the batch into `statistics` where there is a place for them. */
 export function forward(
-  { runner }: Device, call: Call, x: Source, parameters: Parameters, y: Source, statistics: readonly Source[],
+  { workspace }: Device, call: Call, x: Source, parameters: Parameters, y: Source, statistics: readonly Source[],
 ): void {
-  const { geometry, eps, mode, mask, count, numbers } = call;
+  const { geometry, eps, mode, mask, count, table } = call;
   if (isEmpty(geometry)) {
     for (const out of statistics) out().fill(0);
     return;
   }
   const measured = mode === 'running' || mask !== null;
   if (mode === 'batch' && mask !== null && count > 0) {
-    runner.run(geometry, [x()], [0], mask, ([x], surroundings) => {
-      passes.measure({ ...surroundings, numbers, x: x! });
-    });
+    workspace.use(geometry, { x: x() }, mask, (memory, operands) => { passes.measure(memory, operands.x, table); });
   }
-  runner.run(geometry, [x(), y()], [0, 0], null, (operands, surroundings) => {
-    // From here on nothing grows memory, so that views may be held.
+  workspace.use(geometry, { x: x(), y: y(), residual: null }, null, (memory, operands) => {
     const { gamma, beta, mean, variance } = parameters;
-    if (mode === 'running') takeRunning(numbers, mean!(), variance!());
-    passes.forward({
-      ...surroundings, numbers, x: operands[0]!, y: operands[1]!, residual: null,
-      weight: gamma?.() ?? null, bias: beta?.() ?? null, eps, floor: Number.NEGATIVE_INFINITY, adjust: null,
+    if (mode === 'running') copyRunning(table, mean!(), variance!());
+    passes.forward(memory, operands, {
+      table, weight: gamma?.() ?? null, bias: beta?.() ?? null, eps, floor: Number.NEGATIVE_INFINITY, renorm: null,
     }, measured);
     const [meanOut, varianceOut] = statistics;
-    if (meanOut) copyField(numbers, MEAN, meanOut());
-    if (varianceOut) copyField(numbers, VARIANCE, varianceOut());
+    if (meanOut) copyField(table, MEAN, meanOut());
+    if (varianceOut) copyField(table, VARIANCE, varianceOut());
   });
 }
 
@@ -68,8 +66,8 @@ function isEmpty({ outer, channels, inner }: Geometry): boolean {
   return outer * channels * inner === 0;
 }
 
-function copyField(numbers: ChannelNumbers, field: number, out: Float32Array): void {
-  for (let c = 0; c < out.length; c++) out[c] = numbers[FIELDS * c + field]!;
+function copyField(table: ChannelTable, field: number, out: Float32Array): void {
+  for (let c = 0; c < out.length; c++) out[c] = table[FIELDS * c + field]!;
 }
 
 /** The gradients by y and, in mode 'batch', by the statistics that were given out. */
@@ -90,44 +88,36 @@ export interface Outgoing {
 
 /** All gradients of a forward. */
 export function backward(device: Device, call: Call, x: Source, incoming: Incoming, outgoing: Outgoing): void {
-  const { geometry, mode, mask, numbers } = call;
+  const { geometry, mode, mask } = call;
   const { channels } = geometry;
   const dweight = new Float64Array(channels), dbias = new Float64Array(channels);
   if (!isEmpty(geometry)) {
     const { dmean, dvariance } = incoming;
     const plain = mode === 'running' || (mask === null && isZero(dmean!()) && isZero(dvariance!()));
     if (plain) {
-      runBackward(device, call, x, incoming.dy, outgoing.dx, (pass) => { passes.backward(pass, { dweight, dbias }); });
+      const tensors = { x: x(), dy: incoming.dy(), dx: outgoing.dx(), dresidual: null, output: null };
+      run(device, call, tensors, (memory, operands, normalisation) => {
+        passes.backward(memory, operands, normalisation, { dweight, dbias });
+      });
     } else {
       backwardOfStatistics(device, call, x, incoming, outgoing.dx, dweight, dbias);
     }
   }
   outgoing.dgamma().set(dweight);
   outgoing.dbeta().set(dbias);
-  if (mode === 'batch') return;
-  // y = (x - mean) * slope + beta with slope = gamma / sqrt(variance + eps).
-  const dmean = outgoing.dmean!(), dvariance = outgoing.dvariance!();
-  for (let c = 0, i = 0; c < channels; c++, i += FIELDS) {
-    const slope = numbers[i + SLOPE]!, rstd = numbers[i + RSTD]!;
-    dmean[c] = -slope * dbias[c]!;
-    dvariance[c] = -0.5 * slope * rstd * dweight[c]!;
-  }
+  if (mode === 'running') statisticsGradients(outgoing.dmean!(), outgoing.dvariance!(), dweight, dbias, call.table);
 }
 
 function isZero(values: Float32Array): boolean {
   return values.every((value) => value === 0);
 }
 
-function runBackward(
-  { runner }: Device, call: Call, x: Source, dy: Source, dx: Source, use: (pass: passes.BackwardPass) => void,
+function run<T extends Record<string, Values | null>>(
+  { workspace }: Device, { geometry, mode, count, table }: Call, tensors: T,
+  pass: (memory: passes.PassMemory, operands: Operands<T>, normalisation: passes.Normalisation) => void,
 ): void {
-  const { geometry, mode, count, numbers } = call;
-  const saved = {
-    owner: call, mode, count, shape: [], x: null, y: null, mask: null, relu: false, residual: false, renorm: null,
-  };
-  runner.run(geometry, [x(), dy(), dx()], [0, 1, 1], null, ([x, dy, dx], surroundings) => {
-    use({ ...surroundings, numbers, saved, x: x!, dy: dy!, dx: dx!, dresidual: null, y: null });
-  });
+  const normalisation = { mode, count, table, relu: false, residual: false, renorm: null };
+  workspace.use(geometry, tensors, null, (memory, operands) => { pass(memory, operands, normalisation); });
 }
 
 /**
@@ -140,44 +130,37 @@ function backwardOfStatistics(
   device: Device, call: Call, x: Source, { dy, dmean, dvariance }: Incoming, dx: Source,
   dweight: Float64Array, dbias: Float64Array,
 ): void {
-  const { geometry, mask, count, numbers } = call;
+  const { geometry, mask, count, table } = call;
   const { channels } = geometry, all = { channelStart: 0, channels };
   const sums: GradientSums = { total: new Float64Array(channels), dot: new Float64Array(channels) };
-  runBackward(device, call, x, dy, dx, (pass) => { passes.sumGradients(pass, sums); });
-  parameterGradients(dweight, dbias, sums.total, sums.dot, numbers, null, all);
-  const q = new Float64Array(channels), r = new Float64Array(channels), slopes = new Float64Array(channels);
-  const byMean = dmean!(), byVariance = dvariance!();
-  for (let c = 0, i = 0; c < channels; c++, i += FIELDS) {
-    const slope = numbers[i + SLOPE]!, rstd = numbers[i + RSTD]!;
-    slopes[c] = slope;
-    if (count === 0) continue;
-    q[c] = (2 * byVariance[c]! - slope * rstd * rstd * sums.dot[c]!) / count;
-    r[c] = (byMean[c]! - slope * sums.total[c]!) / count;
-  }
-  linear(device, geometry, x, numbers, q, r, mask, null, dx);
-  linear(device, geometry, dy, null, slopes, null, null, dx, dx);
+  run(device, call, { x: x(), dy: dy(), output: null }, (memory, operands, normalisation) => {
+    passes.sumGradients(memory, operands, normalisation, sums);
+  });
+  parameterGradients(dweight, dbias, sums.total, sums.dot, table, null, all);
+  const q = new Float64Array(channels), r = new Float64Array(channels);
+  if (count > 0) throughStatistics(q, r, dmean!(), dvariance!(), sums.total, sums.dot, table, count);
+  linear(device, geometry, x, table, q, r, mask, null, dx);
+  linear(device, geometry, dy, null, column(table, SLOPE), null, null, dx, dx);
 }
 
 /** out = (x - mean) * slope + intercept, plus `residual`; 0 where masked. */
 function linear(
-  { runner }: Device, geometry: Geometry, x: Source, statistics: ChannelNumbers | null, slope: Float64Array,
+  { workspace }: Device, geometry: Geometry, x: Source, statistics: ChannelTable | null, slope: Float64Array,
   intercept: Float64Array | null, mask: CountedMask | null, residual: Source | null, out: Source,
 ): void {
-  const numbers = new Array<number>(FIELDS * geometry.channels).fill(0);
-  for (let i = 0; i < numbers.length; i += FIELDS) {
-    numbers[i + MEAN] = statistics === null ? 0 : statistics[i + MEAN]!;
-    numbers[i + VARIANCE] = 1;
+  const table = newTable(geometry.channels);
+  for (let i = 0; i < table.length; i += FIELDS) {
+    table[i + MEAN] = statistics === null ? 0 : statistics[i + MEAN]!;
+    table[i + VARIANCE] = 1;
   }
-  const values = residual === null ? [x(), out()] : [x(), out(), residual()];
-  runner.run(geometry, values, [0, 0, 1].slice(0, values.length), mask, (operands, surroundings) => {
-    passes.forward({
-      ...surroundings, numbers, x: operands[0]!, y: operands[1]!, residual: operands[2] ?? null,
-      weight: slope, bias: intercept, eps: 0, floor: Number.NEGATIVE_INFINITY, adjust: null,
+  workspace.use(geometry, { x: x(), y: out(), residual: residual === null ? null : residual() }, mask, (memory, operands) => {
+    passes.forward(memory, operands, {
+      table, weight: slope, bias: intercept, eps: 0, floor: Number.NEGATIVE_INFINITY, renorm: null,
     }, true);
   });
 }
 
 /** Moving statistics after a call: `momentum` weighs the old ones, and the variance is the biased one. */
 export function updateMoving(call: Call, momentum: number, mean: Float32Array, variance: Float32Array): void {
-  updateRunning(mean, variance, call.numbers, 1 - momentum, call.count, 'biased');
+  updateRunning(mean, variance, call.table, 1 - momentum, call.count, 'biased');
 }

@@ -4,7 +4,7 @@ import { packaged, packagedBytes } from './packaged.js';
 let compiled: WebAssembly.Module | undefined;
 
 /** The kernel module that suits a memory. Nothing in the kernels needs to be atomic, so that one text serves both kinds. */
-export function moduleFor({ buffer }: WebAssembly.Memory): WebAssembly.Module {
+export function kernelModuleFor({ buffer }: WebAssembly.Memory): WebAssembly.Module {
   if (Object.prototype.toString.call(buffer) !== '[object SharedArrayBuffer]') return packaged();
   compiled ??= new WebAssembly.Module(importShared(packagedBytes()));
   return compiled;

@@ -1,15 +1,10 @@
-/** What goes into `forward` and `backward` and comes out: typed arrays and tensors, checked and brought into reach. */
+/** What goes into `forward` and `backward` and comes out: typed arrays and tensors, and their checks. */
 import { isTypedArray, wrongArray, wrongKind, wrongValue } from './checks.js';
 import { type Engine, MemoryTensor } from './engine.js';
-import { BYTES, type DType, type Floats, type Geometry, type Pointer } from './kernels.js';
-import { ALIGNMENT } from './memory.js';
+import type { DType, Floats } from './kernels.js';
 import { elements, listed } from './shape.js';
-import { type Operand, Resident, STAGE_MARGIN, staged } from './staging.js';
 
 export type Values = Floats | MemoryTensor;
-
-/** Bytes of memory that one call stages through: one channel of 32x112x112 floats, and no more, for memory is bounded. */
-export const STAGE_BYTES = 32 * 112 * 112 * 4;
 
 /** @throws {TypeError} another kind, dtype or runtime. @throws {RangeError} another shape. */
 export function checkValues(
@@ -97,55 +92,4 @@ export function valuesLike(values: Values): Values {
 
 export function floatsOf(dtype: DType, length: number): Floats {
   return dtype === 'float32' ? new Float32Array(length) : new Float64Array(length);
-}
-
-/** Values within reach of the kernels. */
-export interface Reach {
-  /** One for each of the values. */
-  readonly operands: readonly Operand[];
-  /** The most elements that a block may have. */
-  readonly limit: number;
-  /** To be freed in the end; 0: there is none. */
-  readonly stage: Pointer;
-}
-
-/**
- * Puts values within reach of the kernels: in place where all of them live in memory, through a stage otherwise.
- *
- * @param places - which place in the stage each of `values` takes; one that overwrites another shares its place
- */
-export function reach(
-  engine: Engine, dtype: DType, geometry: Geometry, values: readonly Values[], places: readonly number[],
-): Reach {
-  const operands: Operand[] = [];
-  for (const value of values) {
-    const pointer = pointerOf(engine, value);
-    if (pointer === null) return throughStage(engine, dtype, geometry, values as readonly Floats[], places);
-    operands.push(new Resident(dtype, pointer, geometry));
-  }
-  return { operands, limit: Infinity, stage: 0 };
-}
-
-function throughStage(
-  engine: Engine, dtype: DType, geometry: Geometry, arrays: readonly Floats[], places: readonly number[],
-): Reach {
-  const count = Math.max(...places) + 1;
-  const limit = Math.min(geometry.outer * geometry.pitch, Math.floor(STAGE_BYTES / count / BYTES[dtype]));
-  const bytes = Math.ceil((limit * BYTES[dtype]) / ALIGNMENT) * ALIGNMENT + STAGE_MARGIN;
-  const pointers = arrays.map((array) => pointerOf(engine, array)), lengths = arrays.map((array) => array.length);
-  const offsets = places.map((place) => arrays[places.indexOf(place)]!.byteOffset);
-  const stage = engine.allocate(bytes * count);
-  const operands = arrays.map((array, i) => {
-    // Making the stage may have grown memory, and with that a view of memory is lost: it is made anew from its address.
-    const pointer = pointers[i] ?? null, length = lengths[i]!;
-    const source = pointer === null ? () => array : () => engine.floats(dtype, pointer, length);
-    return staged(engine, dtype, source, geometry, stage + places[i]! * bytes, offsets[i]!);
-  });
-  return { operands, limit, stage };
-}
-
-/** The address of values that live in the runtime's memory, or null. */
-function pointerOf(engine: Engine, values: Values): number | null {
-  if (values instanceof MemoryTensor) return values.pointer;
-  return values.buffer === engine.memory.buffer ? values.byteOffset : null;
 }

@@ -13,9 +13,9 @@ describe('formulas', () => {
 
   /** Two channels, the second of which is the one looked at. */
   const range = { channelStart: 1, channels: 1 };
-  const numbersOf = () => [0, 0, 0, 0, 0, mean, variance, Number.NaN, Number.NaN, Number.NaN];
+  const tableOf = () => [0, 0, 0, 0, 0, mean, variance, Number.NaN, Number.NaN, Number.NaN];
   const second = (value: number) => Float64Array.of(Number.NaN, value);
-  const filled = numbersOf();
+  const filled = tableOf();
   fill(filled, second(weight), second(bias), eps, range);
 
   it('take 0 for the inverse of a standard deviation of 0', () => {
@@ -25,9 +25,9 @@ describe('formulas', () => {
   it('leave rstd, slope and intercept for the backward, and other channels alone', () => {
     const rstd = 1 / Math.sqrt(variance + eps);
     expect(filled).toEqual([0, 0, 0, 0, 0, mean, variance, rstd, weight * rstd, bias]);
-    const numbers = numbersOf();
-    fill(numbers, null, null, eps, range);
-    expect(numbers.slice(8)).toEqual([rstd, 0]);
+    const table = tableOf();
+    fill(table, null, null, eps, range);
+    expect(table.slice(8)).toEqual([rstd, 0]);
   });
 
   it('make up in the offset for what a rounded shift lacks of the mean', () => {
@@ -68,9 +68,9 @@ describe('formulas', () => {
   it('renormalise towards the running statistics as far as the limits go', () => {
     const runningMean = second(mean - 1), runningVar = second(variance / 4);
     const renormalised = (rMax: number, dMax: number) => {
-      const numbers = [...filled], renorm = { r: second(0), d: second(0) };
-      renormalise(renorm, numbers, runningMean, runningVar, second(weight), eps, rMax, dMax, range);
-      return { r: renorm.r[1]!, d: renorm.d[1]!, slope: numbers[8]!, intercept: numbers[9]! };
+      const table = [...filled], renorm = { r: second(0), d: second(0), rMax, dMax, runningMean, runningVar };
+      renormalise(renorm, table, second(weight), eps, range);
+      return { r: renorm.r[1]!, d: renorm.d[1]!, slope: table[8]!, intercept: table[9]! };
     };
     const runningStd = Math.sqrt(variance / 4 + eps);
     const free = renormalised(100, 100);

@@ -4,7 +4,7 @@ import { BatchNorm } from '../src/index.js';
 import { FirstFit, type Memory, PAGE } from '../src/memory.js';
 import { registerBatchNorm } from '../src/tfjs.js';
 import { deviceOf } from '../src/tfjs-devices.js';
-import { importShared, moduleFor } from '../src/tfjs-shared.js';
+import { importShared, kernelModuleFor } from '../src/tfjs-shared.js';
 import { wasmKernels } from '../src/wasm.js';
 import { distance, normal } from './setup.js';
 import { oracle, tf } from './tfjs-setup.js';
@@ -38,7 +38,7 @@ describe('a shared memory', () => {
   it('takes the same kernels, as the threaded build of tfjs needs', () => {
     const memory = new WebAssembly.Memory({ initial: 4, maximum: 100, shared: true });
     expect(memory.buffer).toBeInstanceOf(SharedArrayBuffer);
-    const engine = new Engine('wasm-simd', new FirstFit(memory as unknown as Memory, 100 * PAGE), wasmKernels(memory, moduleFor(memory)));
+    const engine = new Engine('wasm-simd', new FirstFit(memory as unknown as Memory, 100 * PAGE), wasmKernels(memory, kernelModuleFor(memory)));
     const bn = new BatchNorm(3, { runtime: engine, eps: 1e-3 });
     const tensor = engine.tensor(shape, { data: x }), gradient = engine.tensor(shape, { data: dy });
     expect(distance(bn.forward(tensor).data, expected.y)).toBeLessThan(CLOSE);

@@ -1,14 +1,12 @@
 /**
- * Arrays outside the memory of a runtime, brought in block by block.
+ * How a tensor is cut: groups of channels that are normalised together, and blocks of them that fit a stage. Pure.
  *
- * Where a group of channels fits into the stage with all its values, it is copied in once, normalised there in place
- * and copied out; where not, its blocks are copied in once for the statistics and once more for the result.
- * A tensor is the same thing with one block that is already there.
+ * Where a group fits into the stage with all its values, it is one block: copied in once, normalised there in place and
+ * copied out. Where it does not, its blocks are copied in once for the statistics and once more for the result.
+ * A tensor in memory is the same thing with one block that is already there.
  */
-import type { Engine } from './engine.js';
-import type { ChannelRange } from './formulas.js';
-import { BYTES, type DType, type Floats, type Geometry, type Pointer } from './kernels.js';
-import { ALIGNMENT } from './memory.js';
+import type { ChannelRange } from './channel-table.js';
+import type { Geometry } from './kernels.js';
 
 /** A box of an array: ranges of outer slices, channels and positions, each a start and a count. */
 export interface Block {
@@ -89,85 +87,13 @@ function group(geometry: Geometry, channelStart: number, channels: number, outer
   return { channelStart, channels, blocks };
 }
 
-/** An array as the passes see it: any block of it can be had at an address. */
-export interface Operand {
-  /** Elements between outer slices of the block, at its address. */
-  pitch(block: Block): number;
-  /** The address of a block whose present values do not matter. */
-  at(block: Block): Pointer;
-  /** The address of a block that holds its values. */
-  load(block: Block): Pointer;
-  /** Carries a block back to where it belongs. */
-  store(block: Block): void;
-}
-
-/** An array that lives in memory. */
-export class Resident implements Operand {
-  readonly #pointer: Pointer;
-  readonly #bytes: number;
-  readonly #geometry: Geometry;
-
-  constructor(dtype: DType, pointer: Pointer, geometry: Geometry) {
-    this.#pointer = pointer;
-    this.#bytes = BYTES[dtype];
-    this.#geometry = geometry;
-  }
-
-  pitch(): number {
-    return this.#geometry.pitch;
-  }
-
-  at(block: Block): Pointer {
-    return this.#pointer + startOf(this.#geometry, block) * this.#bytes;
-  }
-
-  load(block: Block): Pointer {
-    return this.at(block);
-  }
-
-  store(): void {}
-}
-
-/**
- * Bytes, modulo a page of 4 KiB, from an array's place to that of its copy. Where both lie in the same place of a page,
- * a copy of 250 KB takes 140 us instead of 8 (rep movsb on Zen 4). 128 modulo 256, so that runs that lie apart by
- * multiples of 256 bytes are safe as well.
- */
-const APART = 2176;
-/** Bytes of a stage beyond its blocks, for that. */
-export const STAGE_MARGIN = 4096;
-
-/**
- * An array that lives elsewhere, staged at an address with room for any block and STAGE_MARGIN bytes more.
- *
- * @param byteOffset - of the first array that takes this place, in its buffer
- */
-export function staged(
-  engine: Engine, dtype: DType, array: () => Floats, geometry: Geometry, stage: Pointer, byteOffset = 0,
-): Operand {
-  const place = (block: Block) =>
-    stage + ((byteOffset + startOf(geometry, block) * BYTES[dtype] + APART - stage) & (STAGE_MARGIN - ALIGNMENT));
-  const view = (block: Block, offset: number, length: number) =>
-    engine.floats(dtype, place(block) + offset * BYTES[dtype], length);
-  return {
-    pitch: (block) => block.channels * block.inner,
-    at: place,
-    load(block) {
-      const from = array();
-      eachRun(geometry, block, (start, offset, length) => {
-        view(block, offset, length).set(from.subarray(start, start + length));
-      });
-      return place(block);
-    },
-    store(block) {
-      const to = array();
-      eachRun(geometry, block, (start, offset, length) => { to.set(view(block, offset, length), start); });
-    },
-  };
+/** Elements before the first of a block. */
+export function startOf(geometry: Geometry, block: Block): number {
+  return block.outerStart * geometry.pitch + block.channelStart * geometry.inner + block.innerStart;
 }
 
 /** Calls `run` for every contiguous run of a block: its start in the array, its offset in the block, its length. */
-function eachRun(
+export function eachRun(
   geometry: Geometry, block: Block, run: (start: number, offset: number, length: number) => void,
 ): void {
   const length = block.channels * block.inner;
@@ -180,9 +106,4 @@ function eachRun(
     run(start, o * length, length);
     start += geometry.pitch;
   }
-}
-
-/** Elements before the first of a block. */
-function startOf(geometry: Geometry, block: Block): number {
-  return block.outerStart * geometry.pitch + block.channelStart * geometry.inner + block.innerStart;
 }

@@ -1,14 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { BatchNorm } from '../src/batchnorm.js';
-import { Context } from '../src/context.js';
+import { groupsOf } from '../src/blocks.js';
+import { column, copyRunning, MEAN, newTable } from '../src/channel-table.js';
 import type { Engine } from '../src/engine.js';
-import { FIELDS } from '../src/formulas.js';
 import type { Geometry } from '../src/kernels.js';
 import { UNMASKED } from '../src/mask.js';
+import { STAGE_MARGIN, staged } from '../src/operands.js';
 import { backward, forward } from '../src/passes.js';
 import { Scratch } from '../src/scratch.js';
-import { groupsOf, STAGE_MARGIN, staged } from '../src/staging.js';
-import { takeRunning } from '../src/statistics.js';
 import { differentiate, normalise } from './oracle.js';
 import { arrayOf, KINDS, normal, RUNTIMES } from './setup.js';
 import * as tolerance from './tolerances.js';
@@ -55,31 +53,26 @@ describe.each(cases)('$geometry.outer x $geometry.channels x $geometry.inner in 
     const y = new Float64Array(size), dx = new Float64Array(size);
     const weight = arrayOf('float64', normal(channels, 3)), bias = arrayOf('float64', normal(channels, 4));
     const dweight = new Float64Array(channels), dbias = new Float64Array(channels);
-    const scratch = new Scratch(engine, 'float64'), owner = new BatchNorm(channels);
+    const scratch = new Scratch(engine, 'float64');
     for (const mode of ['batch', 'running'] as const) {
-      const numbers = new Array<number>(FIELDS * channels).fill(Number.NaN);
-      if (mode === 'running') takeRunning(numbers, Float64Array.from(normal(channels, 5)), new Float64Array(channels).fill(2));
-      const saved = {
-        owner, mode, count: outer * inner, shape: [], x: null, y: null, mask: null, relu: false, residual: false, renorm: null,
-      };
-      const context = new Context(numbers, saved);
+      const table = newTable(channels, Number.NaN);
+      if (mode === 'running') copyRunning(table, Float64Array.from(normal(channels, 5)), new Float64Array(channels).fill(2));
       const place = engine.allocate(limit * 8 + STAGE_MARGIN), other = engine.allocate(limit * 8 + STAGE_MARGIN);
       const at = (array: Float64Array, stage: number) => staged(engine, 'float64', () => array, geometry, stage);
-      scratch.take(channels, inner);
-      const pass = { kernels: engine.kernels.float64, scratch, geometry, limit, mask: UNMASKED, numbers };
-      forward({
-        ...pass, x: at(x, place), y: at(y, place), residual: null, weight, bias, eps: 0.1,
-        floor: Number.NEGATIVE_INFINITY, adjust: null,
-      }, mode === 'running');
-      const tensors = { x: at(x, other), dy: at(dy, place), dx: at(dx, place), dresidual: null, y: null };
-      backward({ ...pass, ...tensors, saved }, { dweight, dbias });
+      scratch.allocate(channels, inner);
+      const memory = { kernels: engine.kernels.float64, scratch, geometry, limit, mask: UNMASKED };
+      const affine = { table, weight, bias, eps: 0.1, floor: Number.NEGATIVE_INFINITY, renorm: null };
+      forward(memory, { x: at(x, place), y: at(y, place), residual: null }, affine, mode === 'running');
+      const tensors = { x: at(x, other), dy: at(dy, place), dx: at(dx, place), dresidual: null, output: null };
+      const normalisation = { mode, count: outer * inner, table, relu: false, residual: false, renorm: null };
+      backward(memory, tensors, normalisation, { dweight, dbias });
       scratch.free();
       engine.free(place);
       engine.free(other);
       for (let c = 0; c < channels; c++) {
         const places = Array.from({ length: outer * inner }, (_, m) => Math.floor(m / inner) * geometry.pitch + c * inner + (m % inner));
         const xs = places.map((index) => x[index]!), dys = places.map((index) => dy[index]!);
-        const given = mode === 'running' ? { mean: context.mean[c]!, variance: 2 } : undefined;
+        const given = mode === 'running' ? { mean: column(table, MEAN)[c]!, variance: 2 } : undefined;
         const expected = normalise(xs, weight[c]!, bias[c]!, 0.1, given);
         const gradients = differentiate(dys, xs, weight[c]!, expected.mean, expected.variance, 0.1, mode);
         places.forEach((index, m) => {
