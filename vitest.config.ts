@@ -12,9 +12,14 @@ const present = (['chrome', 'firefox'] as const).filter((browser) => {
   return found;
 });
 
-/** The same files in real browsers, for the package as it ships: what tests import from index.ts and tfjs.ts comes from dist. */
+/** The same files in real browsers, for the package as it ships: what tests import from src/index.ts and src/tfjs/index.ts comes from dist. */
 const browsers = {
-  resolve: { alias: [{ find: /^\.\.\/src\/(index|tfjs)\.js$/, replacement: `${fileURLToPath(new URL('dist', import.meta.url))}/$1.js` }] },
+  resolve: {
+    alias: [
+      { find: /^(\.\.\/)+src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) },
+      { find: /^(\.\.\/)+src\/tfjs\/index\.js$/, replacement: fileURLToPath(new URL('dist/tfjs.js', import.meta.url)) },
+    ],
+  },
   // Found at start, not when a test imports them: that would load it anew. Their wasm files are fetched from where they are.
   optimizeDeps: { include: ['core', 'layers', 'backend-cpu', 'backend-wasm'].map((name) => `@tensorflow/tfjs-${name}`) },
   test: {

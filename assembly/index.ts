@@ -2,7 +2,7 @@
  * The table of exports: every kernel in f32 and f64.
  *
  * The module holds no state. It imports its memory, has no data, no allocation and no start function, checks nothing
- * and cannot fail; all pointers are bytes, all other sizes count elements. `src/kernels.ts` is this table as an interface.
+ * and cannot fail; all pointers are bytes, all other sizes count elements. `src/runtime/kernels.ts` is this table as an interface.
  */
 import { affine } from './affine';
 import { gradient } from './gradient';

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 /** One for each subpath of package.json's exports that is code. What entries share becomes a chunk. */
-const ENTRIES = ['src/index.ts', 'src/tfjs.ts'];
+const ENTRIES = { index: 'src/index.ts', tfjs: 'src/tfjs/index.ts' };
 
 const settings = {
   entryPoints: ENTRIES,
@@ -25,13 +25,13 @@ const settings = {
 const moduleFromHost = {
   name: 'module from the host',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/packaged\.js$/ }, () => ({ path: fileURLToPath(new URL('../src/packaged.workerd.ts', import.meta.url)) }));
+    onResolve({ filter: /\/packaged\.js$/ }, () => ({ path: fileURLToPath(new URL('../src/runtime/packaged.workerd.ts', import.meta.url)) }));
   },
 };
 
 for (const name of readdirSync('dist')) if (name !== 'kernels.wasm') rmSync(`dist/${name}`, { recursive: true });
 await Promise.all([
   // gzip does better with the kernels' text before the code than in its midst.
-  build({ ...settings, outdir: 'dist', inject: ['src/binary.ts'] }),
+  build({ ...settings, outdir: 'dist', inject: ['src/runtime/binary.ts'] }),
   build({ ...settings, outdir: 'dist/workerd', plugins: [moduleFromHost] }),
 ]);

@@ -12,10 +12,10 @@ try {
   const [{ filename, files }] = Array.isArray(report) ? report : Object.values(report);
   const names = files.map(({ path }) => path);
   const expected = [
-    'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/tfjs.js', 'dist/tfjs.d.ts',
+    'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/tfjs.js', 'dist/tfjs/index.d.ts',
     'dist/workerd/index.js', 'dist/kernels.wasm',
   ];
-  const allowed = /^(dist\/[\w.-]+\.d\.ts(\.map)?|dist\/(workerd\/)?[\w-]+\.js|src\/[\w.-]+\.ts)$/;
+  const allowed = /^(dist\/(\w+\/)?[\w.-]+\.d\.ts(\.map)?|dist\/(workerd\/)?[\w-]+\.js|src\/(\w+\/)?[\w.-]+\.ts)$/;
   const surplus = names.filter((name) => !expected.includes(name) && !allowed.test(name));
   // Where an editor goes to the definition of something, it finds the source.
   const sources = names.filter((name) => name.endsWith('.d.ts.map')).flatMap((name) => {

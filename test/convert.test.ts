@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { CONVENTIONS } from '../src/batchnorm/options.js';
 import {
   BatchNorm, type Convention, type Converted, type ConvertOptions, fromFlax, fromKeras, fromOnnx, fromTorch,
 } from '../src/index.js';
-import { CONVENTIONS } from '../src/options.js';
 import { textOf } from './host.js';
 import { LAYOUTS } from './setup.js';
 

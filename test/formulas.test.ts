@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   affineCoefficients, centerDot, normalise as fill,gradientCoefficients, inverseStd, linearCoefficients, meanShift, 
   parameterGradients, renormalise,
-} from '../src/formulas.js';
+} from '../src/passes/formulas.js';
 import { differentiate, normalise, sum } from './oracle.js';
 import { normal } from './setup.js';
 

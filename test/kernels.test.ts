@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Engine } from '../src/engine.js';
-import type { DType, Floats, Geometry, Kernels } from '../src/kernels.js';
-import { BYTES, LANES, scratchBytes } from '../src/kernels.js';
+import type { Engine } from '../src/runtime/engine.js';
+import type { DType, Floats, Geometry, Kernels } from '../src/runtime/kernels.js';
+import { BYTES, LANES, scratchBytes } from '../src/runtime/kernels.js';
 import { sum } from './oracle.js';
 import { arrayOf, DTYPES, KINDS, normal, RUNTIMES, random } from './setup.js';
 import * as tolerance from './tolerances.js';

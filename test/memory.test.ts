@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ALIGNMENT, BufferMemory, FirstFit, type Memory, PAGE, SMALL, SMALL_BYTES } from '../src/memory.js';
+import { ALIGNMENT, BufferMemory, FirstFit, type Memory, PAGE, SMALL, SMALL_BYTES } from '../src/runtime/memory.js';
 import { random } from './setup.js';
 
 const START = SMALL + SMALL_BYTES;

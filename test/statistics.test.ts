@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { copyRunning } from '../src/channel-table.js';
-import { mergeInto, updateRunning } from '../src/formulas.js';
+import { copyRunning } from '../src/passes/channel-table.js';
+import { mergeInto, updateRunning } from '../src/passes/formulas.js';
 import { normalise } from './oracle.js';
 import { normal } from './setup.js';
 

@@ -1,6 +1,6 @@
 import type { KernelBackend } from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { registerBatchNorm } from '../src/tfjs.js';
+import { registerBatchNorm } from '../src/tfjs/index.js';
 import { distance, normal } from './setup.js';
 import { BACKENDS, oracle, tf } from './tfjs-setup.js';
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { Engine } from '../src/engine.js';
 import { BatchNorm } from '../src/index.js';
-import { FirstFit, type Memory, PAGE } from '../src/memory.js';
-import { registerBatchNorm } from '../src/tfjs.js';
-import { deviceOf } from '../src/tfjs-devices.js';
-import { importShared, kernelModuleFor } from '../src/tfjs-shared.js';
-import { wasmKernels } from '../src/wasm.js';
+import { Engine } from '../src/runtime/engine.js';
+import { FirstFit, type Memory, PAGE } from '../src/runtime/memory.js';
+import { importShared, kernelModuleFor } from '../src/runtime/shared.js';
+import { wasmKernels } from '../src/runtime/wasm.js';
+import { deviceOf } from '../src/tfjs/devices.js';
+import { registerBatchNorm } from '../src/tfjs/index.js';
 import { distance, normal } from './setup.js';
 import { oracle, tf } from './tfjs-setup.js';
 

@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { registerBatchNorm } from '../src/tfjs.js';
+import { registerBatchNorm } from '../src/tfjs/index.js';
 import { distance, normal, sizeOf } from './setup.js';
 import { BACKENDS, oracle, tf } from './tfjs-setup.js';
 

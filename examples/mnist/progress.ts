@@ -1,6 +1,11 @@
 /** Progress while the experiment runs: a bar on a terminal, a line every 5 % elsewhere. */
 import { Presets, SingleBar } from 'cli-progress';
-import type { Run } from './experiment.js';
+
+/** What is shown of one side of the experiment. */
+interface Run {
+  readonly loss: number;
+  readonly measurements: readonly { readonly accuracy: number }[];
+}
 
 export class Progress {
   readonly #steps: number;

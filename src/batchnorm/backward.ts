@@ -1,0 +1,133 @@
+/** The backward of a layer, of whole batches and of parts of them. */
+import { checkBoolean, checkOptions, wrongKind, wrongValue } from '../checks.js';
+import { parameterGradients } from '../passes/formulas.js';
+import type { Operands } from '../passes/operands.js';
+import * as passes from '../passes/passes.js';
+import type { GradientSums } from '../passes/statistics.js';
+import {
+  checkInput, checkOutput, checkOverlap, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
+} from '../passes/values.js';
+import { type Engine, MemoryTensor, type Tensor } from '../runtime/engine.js';
+import type { Floats } from '../runtime/kernels.js';
+import { geometryOf } from '../runtime/shape.js';
+import { Context, type ForwardContext } from './context.js';
+import type { LayerState } from './layer-state.js';
+
+/** Options of one `backward`. */
+export interface BackwardOptions<A> {
+  /** Of which forward; default: the latest. */
+  context?: ForwardContext;
+  /** Receives dx; of the shape and type of dy. May be dy itself. */
+  out?: A;
+  /** Whether dweight and dbias are wanted; default true. */
+  parameters?: boolean;
+}
+
+/** What `backward` returns. */
+export interface Gradients<A> {
+  dx: A;
+  /** [C]; null where there is no weight, or it was not wanted. */
+  dweight: Floats | null;
+  /** [C]; null where there is no bias, or it was not wanted. */
+  dbias: Floats | null;
+  /** null where forward had no residual. */
+  dresidual: A | null;
+}
+
+const OPTIONS = ['context', 'out', 'parameters'];
+
+/** The gradients of a forward. `sums`: those of the whole batch, where dy is a part of it. */
+export function backward(
+  layer: LayerState, dy: Floats | Tensor, options: BackwardOptions<unknown>, sums: GradientSums | null,
+): Gradients<Values> {
+  const engine = layer.engine();
+  checkOptions('backward', options, OPTIONS);
+  const { out, parameters = true } = options;
+  checkBoolean('parameters', parameters);
+  const context = contextOf(layer, options.context);
+  checkGradient(layer, engine, dy, context);
+  if (out !== undefined) checkGradientOutput(layer, engine, out, dy, context);
+
+  const { channels, settings: { dtype } } = layer;
+  const { table, renorm, residual } = context.normalisation, x = context.saved.x!;
+  const dx = out ?? valuesLike(x);
+  let dresidual: Values | null = null;
+  const dweight = parameters && layer.weight ? floatsOf(dtype, channels) : null;
+  const dbias = parameters && layer.bias ? floatsOf(dtype, channels) : null;
+  const made: Values[] = out === undefined ? [dx] : [];
+  releaseOnThrow(made, () => {
+    if (residual) {
+      dresidual = valuesLike(x);
+      made.push(dresidual);
+    }
+    if (sums !== null) parameterGradients(dweight, dbias, sums.total, sums.dot, table, renorm, { channelStart: 0, channels });
+    if (isEmpty(context)) {
+      for (const zero of [dx, dresidual]) if (zero !== null) floatsIn(zero).fill(0);
+      return;
+    }
+    run(layer, engine, context, { x, dy, dx, dresidual, output: context.saved.y }, (memory, operands) => {
+      if (sums === null) passes.backward(memory, operands, context.normalisation, { dweight, dbias });
+      else passes.differentiate(memory, operands, context.normalisation, sums);
+    });
+  });
+  return { dx, dweight, dbias, dresidual };
+}
+
+/** The two sums of a part of a batch. */
+export function backwardSums(layer: LayerState, dy: Floats | Tensor, options: { context?: ForwardContext }): GradientSums {
+  const engine = layer.engine(), { channels } = layer;
+  checkOptions('backwardSums', options, ['context']);
+  const context = contextOf(layer, options.context);
+  const sums = { total: new Float64Array(channels), dot: new Float64Array(channels) };
+  checkGradient(layer, engine, dy, context);
+  if (isEmpty(context)) return sums;
+  run(layer, engine, context, { x: context.saved.x!, dy, output: context.saved.y }, (memory, operands) => {
+    passes.sumGradients(memory, operands, context.normalisation, sums);
+  });
+  return sums;
+}
+
+/** The context that is asked for, or the latest. @throws {TypeError} there is none to be differentiated. */
+function contextOf(layer: LayerState, asked: ForwardContext | undefined): Context {
+  const context = asked === undefined ? layer.context : asked;
+  if (context === null) throw new TypeError('backward() expected a forward() before it, got none');
+  if (!(context instanceof Context) || context.saved.owner !== layer) {
+    throw wrongKind('context', "one of this module's forward()", context);
+  }
+  if (context.saved.x === null) throw new TypeError('backward() expected x to be kept, got a forward() that wrote over it');
+  return context;
+}
+
+/** Checks dy against the forward that it differentiates. */
+function checkGradient(
+  { settings: { dtype } }: LayerState, engine: Engine, dy: unknown, { saved: { x, y, shape } }: Context,
+): asserts dy is Values {
+  checkInput(dy, 'dy', 'x', x!, dtype, shape, engine);
+  checkValues('x', x, dtype, shape, engine);
+  if (y !== null) checkValues('y', y, dtype, shape, engine);
+}
+
+function checkGradientOutput(
+  { settings: { dtype } }: LayerState, engine: Engine, out: unknown, dy: Values, { saved }: Context,
+): asserts out is Values {
+  checkOutput(out, 'dy', dy, dtype, saved.shape, engine);
+  for (const name of ['x', 'y'] as const) {
+    const kept = saved[name];
+    if (kept === null) continue;
+    if (sameMemory(out, kept)) throw wrongValue('out', `to be apart from ${name}, which its context still holds`, name);
+    if (!(kept instanceof MemoryTensor)) checkOverlap('out', floatsIn(out), name, kept);
+  }
+}
+
+/** Whether no value of a forward has a gradient: no positions, or all masked. */
+function isEmpty({ normalisation: { count }, saved: { shape, mask } }: Context): boolean {
+  return count === 0 || mask?.total === 0 || shape.includes(0);
+}
+
+function run<T extends { x: Values; dy: Values; output: Values | null }>(
+  layer: LayerState, engine: Engine, { saved: { shape, mask } }: Context, tensors: T,
+  pass: (memory: passes.PassMemory, operands: Operands<T>) => void,
+): void {
+  const geometry = geometryOf(shape, layer.settings.layout, layer.channels);
+  layer.workspace(engine).use(geometry, tensors, mask, pass);
+}

@@ -1,0 +1,317 @@
+import { checkBoolean, describe, wrongKind, wrongValue } from '../checks.js';
+import { checkMoments, checkSums, type GradientSums, type Moments } from '../passes/statistics.js';
+import { checkRuntime, type Runtime, type Tensor } from '../runtime/engine.js';
+import type { DType, Floats } from '../runtime/kernels.js';
+import type { Layout } from '../runtime/shape.js';
+import { type BackwardOptions, backward, backwardSums, type Gradients } from './backward.js';
+import type { Context, ForwardContext } from './context.js';
+import { type ForwardOptions, forward } from './forward.js';
+import { LayerState } from './layer-state.js';
+import { type BatchNormOptions, type RenormLimits, settingsOf } from './options.js';
+import { loadStateDict, stateDict } from './state-dict.js';
+
+/** Running statistics at one time, for `restore`. */
+export interface Snapshot {
+  readonly runningMean: Floats | null;
+  readonly runningVar: Floats | null;
+  readonly numBatchesTracked: number;
+}
+
+/** @throws {TypeError} not a BatchNorm. */
+export function checkBatchNorm(name: string, bn: unknown): asserts bn is BatchNorm {
+  if (!(bn instanceof BatchNorm)) throw new TypeError(`${name}() expected a BatchNorm, got ${describe(bn)}`);
+}
+
+/**
+ * Batch normalization over [N, C, ...] or [N, ..., C] with train and eval modes, running statistics and backward.
+ *
+ * y = (x - mean) / sqrt(variance + eps) * weight + bias, per channel. Training takes mean and biased variance of the
+ * batch and moves the running statistics towards them; eval takes the running statistics.
+ * Ioffe & Szegedy 2015, arXiv 1502.03167, Alg. 1 and 2.
+ */
+export class BatchNorm {
+  readonly #layer: LayerState;
+  readonly #snapshots = new WeakSet<Snapshot>();
+
+  /**
+   * @param channels - C, a positive integer
+   * @throws {TypeError | RangeError} an option of the wrong kind or value.
+   */
+  constructor(channels: number, options: BatchNormOptions = {}) {
+    const settings = settingsOf(channels, options);
+    const { runtime } = options;
+    checkRuntime(runtime);
+    this.#layer = new LayerState(channels, settings, runtime);
+  }
+
+  /** C. */
+  get channels(): number {
+    return this.#layer.channels;
+  }
+
+  /** Added to the variance inside the square root. */
+  get eps(): number {
+    return this.#layer.settings.eps;
+  }
+
+  /** Weight of the new batch in the running statistics; null: cumulative average. */
+  get momentum(): number | null {
+    return this.#layer.settings.momentum;
+  }
+
+  /** Where the channel axis of a shape is. */
+  get layout(): Layout {
+    return this.#layer.settings.layout;
+  }
+
+  /** Element type of x, y and the parameters. */
+  get dtype(): DType {
+    return this.#layer.settings.dtype;
+  }
+
+  /** [C], starts at 1; null without weight. Live: an optimiser writes into it in place. */
+  get weight(): Floats | null {
+    return this.#layer.weight;
+  }
+
+  /** [C], starts at 0; null without bias. Live. */
+  get bias(): Floats | null {
+    return this.#layer.bias;
+  }
+
+  /** [C], starts at 0; null where running statistics are not tracked. Live. */
+  get runningMean(): Floats | null {
+    return this.#layer.runningMean;
+  }
+
+  /** [C], starts at 1; null where running statistics are not tracked. Live. */
+  get runningVar(): Floats | null {
+    return this.#layer.runningVar;
+  }
+
+  /** Batches that have entered the running statistics. */
+  get numBatchesTracked(): number {
+    return this.#layer.numBatchesTracked;
+  }
+
+  /** A checkpoint may set it: cumulative averages (`momentum: null`) go on from there. */
+  set numBatchesTracked(value: number) {
+    this.#layer.numBatchesTracked = value;
+  }
+
+  /** Whether batch statistics normalise and running ones follow them; true at first. */
+  get training(): boolean {
+    return this.#layer.training;
+  }
+
+  /** Normalises with batch statistics from here on, and tracks them; `train(false)` is `eval()`. @throws {TypeError} not a boolean. */
+  train(mode = true): this {
+    checkBoolean('mode', mode);
+    this.#layer.training = mode;
+    return this;
+  }
+
+  /** Normalises with running statistics from here on; with those of the batch where none are tracked. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Whether `freeze` is in force. */
+  get frozen(): boolean {
+    return this.#layer.frozen;
+  }
+
+  /** Normalises with running statistics and leaves them alone, whatever `train` says, until `unfreeze`. @throws {TypeError} without them. */
+  freeze(): this {
+    if (!this.runningMean) throw new TypeError('freeze() expected running statistics, got trackRunningStats false');
+    this.#layer.frozen = true;
+    return this;
+  }
+
+  /** Takes back `freeze`: the mode is again what `train` or `eval` said last. */
+  unfreeze(): this {
+    this.#layer.frozen = false;
+    return this;
+  }
+
+  /** What computes: the one given, or the shared one. */
+  get runtime(): Runtime {
+    return this.#layer.engine();
+  }
+
+  /** What follows the affine map. */
+  get activation(): 'none' | 'relu' {
+    return this.#layer.settings.activation;
+  }
+
+  /** Live limits of batch renormalization: a schedule writes into them. null without. */
+  get renorm(): RenormLimits | null {
+    return this.#layer.settings.renorm;
+  }
+
+  /** Context of the latest forward; hold it to run backward later or out of order. */
+  get context(): ForwardContext | null {
+    this.#layer.replaceable = null;
+    return this.#layer.context;
+  }
+
+  /**
+   * Normalises x. Typed array in, typed array out; Tensor in, Tensor out.
+   *
+   * @param x - [N, C, ...] or [N, ..., C], row-major. Kept by reference for backward: leave its values alone until then.
+   * @param shape - of a typed array; rank 2 or more. A batch without values gives an empty y and changes nothing.
+   * @returns a new array, or `out`
+   * @throws {TypeError} x or out of another kind or dtype than the module's; a disposed tensor.
+   * @throws {RangeError} a length or shape that does not fit; one value per channel in training; out of memory.
+   */
+  forward(x: Float32Array, shape: readonly number[], options?: ForwardOptions<Float32Array>): Float32Array;
+  forward(x: Float64Array, shape: readonly number[], options?: ForwardOptions<Float64Array>): Float64Array;
+  forward(x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
+  forward(
+    x: Floats | Tensor, shapeOrOptions?: readonly number[] | ForwardOptions<Tensor>, options?: ForwardOptions<never>,
+  ): Floats | Tensor {
+    return forward(this.#layer, x, shapeOrOptions, options, null);
+  }
+
+  /**
+   * `forward` with batch statistics that are given, those of a larger batch of which x is a part. They enter the
+   * running statistics like a batch's own (`updateStats: false` leaves these alone): once for the whole batch. Where
+   * `forward` would not take batch statistics, in eval or frozen, neither does this.
+   *
+   * @param statistics - from `moments`, and `mergeMoments` over the parts
+   * @throws {TypeError | RangeError} as `forward`; statistics of another number of channels or of no values.
+   */
+  forwardWith(
+    statistics: Moments, x: Float32Array, shape: readonly number[], options?: ForwardOptions<Float32Array>,
+  ): Float32Array;
+  forwardWith(
+    statistics: Moments, x: Float64Array, shape: readonly number[], options?: ForwardOptions<Float64Array>,
+  ): Float64Array;
+  forwardWith(statistics: Moments, x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
+  forwardWith(
+    statistics: Moments, x: Floats | Tensor, shapeOrOptions?: readonly number[] | ForwardOptions<Tensor>,
+    options?: ForwardOptions<never>,
+  ): Floats | Tensor {
+    checkMoments('statistics', statistics, this.channels);
+    if (statistics.count === 0) throw wrongValue('statistics', 'a count of 1 or more', '0');
+    return forward(this.#layer, x, shapeOrOptions, options, statistics);
+  }
+
+  /**
+   * The gradients of the loss by x, weight and bias, from its gradient by y. Alg. 1 differentiated, section 3; a forward
+   * of mode 'running' is differentiated with its statistics as constants.
+   *
+   * @param dy - of the kind, shape and dtype of that forward's x
+   * @returns new arrays each time; dx is `out` where given. Parameter gradients are not accumulated.
+   * @throws {TypeError} no forward before; a context of another module, or of a forward that wrote over its x;
+   *   dy or out of another kind or dtype. @throws {RangeError} another length or shape; out of memory.
+   */
+  backward(dy: Float32Array, options?: BackwardOptions<Float32Array>): Gradients<Float32Array>;
+  backward(dy: Float64Array, options?: BackwardOptions<Float64Array>): Gradients<Float64Array>;
+  backward(dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
+  backward(dy: Floats | Tensor, options: BackwardOptions<never> = {}): Gradients<Floats> | Gradients<Tensor> {
+    return backward(this.#layer, dy, options, null) as Gradients<Floats> | Gradients<Tensor>;
+  }
+
+  /**
+   * The two sums over a batch that all gradients need, for one part of it. Add them up over all parts and give them to
+   * `backwardWith`. dweight is dot / sqrt(variance + eps), dbias is total. Section 3.
+   *
+   * @param dy - of the part, of the kind, shape and dtype of that forward's x
+   * @param options - `context`: of which forward; default: the latest
+   * @returns new arrays, [C] each
+   * @throws {TypeError | RangeError} as `backward`.
+   */
+  backwardSums(dy: Floats | Tensor, options: { context?: ForwardContext } = {}): GradientSums {
+    return backwardSums(this.#layer, dy, options);
+  }
+
+  /**
+   * `backward` of one part of a batch, from the sums of all parts. dweight and dbias are those of the whole batch.
+   *
+   * @param sums - from `backwardSums`, and `addGradientSums` over the parts
+   * @param dy - of the part, of the kind, shape and dtype of that forward's x
+   * @throws {TypeError | RangeError} as `backward`; sums of the wrong kind or of another number of channels.
+   */
+  backwardWith(sums: GradientSums, dy: Float32Array, options?: BackwardOptions<Float32Array>): Gradients<Float32Array>;
+  backwardWith(sums: GradientSums, dy: Float64Array, options?: BackwardOptions<Float64Array>): Gradients<Float64Array>;
+  backwardWith(sums: GradientSums, dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
+  backwardWith(
+    sums: GradientSums, dy: Floats | Tensor, options: BackwardOptions<never> = {},
+  ): Gradients<Floats> | Gradients<Tensor> {
+    checkSums(sums, this.channels);
+    return backward(this.#layer, dy, options, sums) as Gradients<Floats> | Gradients<Tensor>;
+  }
+
+  /** Copies under torch's names: weight, bias, running_mean, running_var, num_batches_tracked, as far as they exist. */
+  stateDict(): Record<string, Floats | number> {
+    return stateDict(this.#layer);
+  }
+
+  /**
+   * Takes over a state dictionary, all or nothing. Values are copied; num_batches_tracked may be missing (then 0), a
+   * bigint, or an array of one.
+   *
+   * @throws {TypeError} a name missing or unknown, or a value of the wrong kind.
+   * @throws {RangeError} another length, a negative variance.
+   */
+  loadStateDict(state: Record<string, ArrayLike<number> | number | bigint>): this {
+    loadStateDict(this.#layer, state);
+    return this;
+  }
+
+  /** A copy of running statistics and counter: a batch that is run again or thrown away need not count. */
+  snapshot(): Snapshot {
+    const { runningMean, runningVar, numBatchesTracked } = this;
+    const snapshot: Snapshot = {
+      runningMean: runningMean && (runningMean.slice() as Floats),
+      runningVar: runningVar && (runningVar.slice() as Floats),
+      numBatchesTracked,
+    };
+    this.#snapshots.add(snapshot);
+    return snapshot;
+  }
+
+  /** Running statistics and counter as they were. @throws {TypeError} anything but a snapshot of this module. */
+  restore(snapshot: Snapshot): this {
+    if (!this.#snapshots.has(snapshot)) {
+      throw wrongKind('snapshot', "one of this module's snapshot()", snapshot);
+    }
+    if (snapshot.runningMean) this.runningMean!.set(snapshot.runningMean);
+    if (snapshot.runningVar) this.runningVar!.set(snapshot.runningVar);
+    this.numBatchesTracked = snapshot.numBatchesTracked;
+    return this;
+  }
+
+  /** Running mean to 0, running variance to 1, counter to 0. */
+  resetRunningStats(): this {
+    this.runningMean?.fill(0);
+    this.runningVar?.fill(1);
+    this.numBatchesTracked = 0;
+    return this;
+  }
+
+  /** Lets go of the latest context, and with it of x. All that computes throws a TypeError from then on. */
+  dispose(): void {
+    this.#layer.dispose();
+  }
+
+  /**
+   * Runs an action of several forwards as one: where it throws, running statistics, counter and context are as they were.
+   * For the package itself; a static block would keep bundlers from leaving the class out where it is not used.
+   *
+   * @internal
+   */
+  atomically<T>(action: () => T): T {
+    // Asking for the context keeps the forwards of the action from writing into its arrays.
+    const { context } = this, before = this.snapshot();
+    try {
+      return action();
+    } catch (error) {
+      this.#layer.context = context as Context | null;
+      this.#layer.replaceable = null;
+      this.restore(before);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,189 @@
+/** The forward of a layer: what is checked, which statistics normalise, and what is left for backward. */
+
+import { checkBoolean, checkOptions } from '../checks.js';
+import { areFinite, checkFinite, copyMoments, copyRunning } from '../passes/channel-table.js';
+import { normalise, type Renormalisation, renormalise, updateRunning } from '../passes/formulas.js';
+import { bytesLike, checkMask, countValid, keptFrom } from '../passes/mask.js';
+import * as passes from '../passes/passes.js';
+import type { Moments } from '../passes/statistics.js';
+import { checkInput, checkOutput, checkValues, floatsIn, releaseOnThrow, sameMemory, type Values, valuesLike } from '../passes/values.js';
+import { type Engine, MemoryTensor, type Tensor } from '../runtime/engine.js';
+import type { Floats, Geometry } from '../runtime/kernels.js';
+import { checkShape, geometryOf, listed } from '../runtime/shape.js';
+import { Context } from './context.js';
+import type { LayerState } from './layer-state.js';
+import { checkRenorm } from './options.js';
+
+/** Options of one `forward`. */
+export interface ForwardOptions<A> {
+  /** Written and returned; of the shape and type of x. May be the residual itself, or x where no backward will follow. */
+  out?: A;
+  /** Added after the affine map, before the activation; of the shape and type of x. */
+  residual?: A;
+  /** [N, ...positions], 0 where a position does not count: it takes no part in statistics or gradients, and y is 0. Copied. */
+  mask?: Uint8Array;
+  /** Default true in training; false leaves running statistics and the counter untouched. */
+  updateStats?: boolean;
+}
+
+const OPTIONS = ['out', 'residual', 'mask', 'updateStats'];
+
+/** The arguments of a forward, checked. */
+interface Call {
+  readonly engine: Engine;
+  readonly x: Values;
+  readonly shape: readonly number[];
+  readonly geometry: Geometry;
+  readonly out: Values | undefined;
+  readonly residual: Values | null;
+  readonly mask: Uint8Array | null;
+  readonly updateStats: boolean;
+  /** Values per channel of x that are not masked. */
+  readonly valid: number;
+}
+
+/**
+ * y from x, and a context for backward; then the batch enters the running statistics.
+ *
+ * @param shapeOrOptions - of a tensor, which brings its shape with it, the options
+ * @param statistics - those of a larger batch of which x is a part, or null
+ */
+export function forward(
+  layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, options: unknown, statistics: Moments | null,
+): Values {
+  const call = callOf(layer, x, shapeOrOptions, options);
+  const count = statistics?.count ?? call.valid;
+  const mode = modeOf(layer, count, call.shape);
+  const y = call.out ?? valuesLike(call.x);
+  const context = contextOf(layer, call, y, mode, count);
+  releaseOnThrow(call.out ? [] : [y], () => {
+    if (call.valid === 0) normaliseNothing(layer, call, y, context, statistics);
+    else normaliseValues(layer, call, y, context, statistics);
+  });
+  layer.context = context;
+  layer.replaceable = context;
+  if (call.updateStats && layer.training && mode === 'batch' && count > 0) track(layer, context);
+  return y;
+}
+
+function callOf(layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, maybeOptions: unknown): Call {
+  const engine = layer.engine(), { dtype, layout, renorm } = layer.settings;
+  const isTensor = x instanceof MemoryTensor;
+  const shape = isTensor ? x.shape : shapeOrOptions;
+  const options = ((isTensor ? shapeOrOptions : maybeOptions) ?? {}) as ForwardOptions<unknown>;
+  checkOptions('forward', options, OPTIONS);
+  checkShape(shape);
+  const geometry = geometryOf(shape, layout, layer.channels);
+  const { out, residual, mask = null, updateStats = true } = options;
+  checkBoolean('updateStats', updateStats);
+  checkValues('x', x, dtype, shape, engine);
+  if (residual !== undefined) checkInput(residual, 'residual', 'x', x, dtype, shape, engine);
+  if (out !== undefined) {
+    checkOutput(out, 'x', x, dtype, shape, engine);
+    if (residual !== undefined) checkOutput(out, 'residual', residual, dtype, shape, engine);
+  }
+  if (mask !== null) checkMask(mask, geometry);
+  if (renorm !== null) checkRenorm(renorm);
+  return {
+    engine, x, geometry, out, residual: residual ?? null, updateStats,
+    shape: isTensor ? shape : [...shape],
+    mask: mask && keptFrom(engine, mask),
+    valid: mask === null ? geometry.outer * geometry.inner : countValid(mask),
+  };
+}
+
+/** Which statistics normalise, Alg. 1 or Alg. 2. @throws {RangeError} where the batch allows none. */
+function modeOf(
+  { runningMean, frozen, training, settings }: LayerState, count: number, shape: readonly number[],
+): 'batch' | 'running' {
+  if (frozen || (!training && runningMean)) return 'running';
+  if (count !== 1 || settings.onSingleValue === 'zero') return 'batch';
+  if (settings.onSingleValue === 'running' && runningMean) return 'running';
+  throw new RangeError(`Expected more than 1 value per channel when training, got shape ${listed(shape)}`);
+}
+
+/** The context of a forward that has not yet run: its table is filled by the passes, its mask once nothing can fail. */
+function contextOf(
+  layer: LayerState, { x, shape, residual, mask, valid }: Call, y: Values, mode: 'batch' | 'running', count: number,
+): Context {
+  const { activation, onNonFinite } = layer.settings;
+  const relu = activation === 'relu';
+  const replaced = count === 0 || onNonFinite === 'error' ? null : layer.replaceable;
+  return new Context({
+    mode, count, relu,
+    table: replaced?.normalisation.table ?? layer.newTable(count),
+    residual: residual !== null,
+    renorm: mode === 'batch' && count > 0 ? renormalisationOf(layer) : null,
+  }, {
+    owner: layer, shape,
+    x: sameMemory(x, y) ? null : x,
+    y: relu && residual !== null ? y : null,
+    mask: mask && { bytes: bytesLike(mask, replaced?.saved.mask), total: valid },
+  });
+}
+
+/** Batch renormalization towards the running statistics of now, or null where there is none. */
+function renormalisationOf({ channels, settings, runningMean, runningVar }: LayerState): Renormalisation | null {
+  if (settings.renorm === null) return null;
+  const { rMax, dMax } = settings.renorm;
+  return {
+    r: new Float64Array(channels), d: new Float64Array(channels), rMax, dMax, runningMean: runningMean!, runningVar: runningVar!,
+  };
+}
+
+/** y of a batch whose values are all masked, or that has none: zeros. The gradients of other parts need its table all the same. */
+function normaliseNothing(layer: LayerState, { geometry }: Call, y: Values, context: Context, statistics: Moments | null): void {
+  const { channels, weight, bias, settings } = layer;
+  const { table, count, renorm } = context.normalisation;
+  if (count > 0) {
+    const all = { channelStart: 0, channels };
+    copyKnown(layer, context, statistics);
+    normalise(table, weight, bias, settings.eps, all);
+    if (renorm !== null) renormalise(renorm, table, weight, settings.eps, all);
+  }
+  if (geometry.outer * geometry.inner > 0) floatsIn(y).fill(0);
+  context.saved.mask?.bytes.fill(0);
+}
+
+/** y = (x - mean) / sqrt(variance + eps) * weight + bias, Alg. 1; with known statistics Alg. 2 line 11. */
+function normaliseValues(
+  layer: LayerState, { engine, x, geometry, residual, mask, valid }: Call, y: Values, context: Context, statistics: Moments | null,
+): void {
+  const { weight, bias, settings } = layer;
+  const { table, relu, renorm } = context.normalisation;
+  const affine = { table, weight, bias, eps: settings.eps, floor: relu ? 0 : -Infinity, renorm };
+  const counted = mask && { bytes: mask, total: valid };
+  layer.workspace(engine).use(geometry, { x, y, residual }, counted, (memory, operands) => {
+    context.saved.mask?.bytes.set(mask!);
+    let measured = copyKnown(layer, context, statistics);
+    if (!measured && settings.onNonFinite === 'error') {
+      passes.measure(memory, operands.x, table);
+      checkFinite(table);
+      measured = true;
+    }
+    passes.forward(memory, operands, affine, measured);
+  });
+}
+
+/** Copies statistics that are known before x is looked at into the table; false where there are none. */
+function copyKnown(
+  { runningMean, runningVar, settings }: LayerState, { normalisation: { mode, table } }: Context, statistics: Moments | null,
+): boolean {
+  if (mode === 'running') {
+    copyRunning(table, runningMean!, runningVar!);
+    return true;
+  }
+  if (statistics === null) return false;
+  copyMoments(table, statistics.count, statistics.mean, statistics.m2);
+  if (settings.onNonFinite === 'error') checkFinite(table);
+  return true;
+}
+
+/** A batch enters the running statistics: the last step of a forward that went well. */
+function track(layer: LayerState, { normalisation: { table, count } }: Context): void {
+  const { runningMean, runningVar, settings } = layer;
+  if (!runningMean || (settings.onNonFinite === 'skip' && !areFinite(table))) return;
+  layer.numBatchesTracked++;
+  const factor = settings.momentum === null ? 1 / layer.numBatchesTracked : settings.momentum;
+  updateRunning(runningMean, runningVar!, table, factor, count, settings.runningVariance);
+}

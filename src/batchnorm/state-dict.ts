@@ -1,0 +1,71 @@
+/** State dictionaries under torch's names. */
+import { checkInteger, checkList, checkNumbers, wrongKind, wrongValue } from '../checks.js';
+import type { DType, Floats } from '../runtime/kernels.js';
+import type { LayerState } from './layer-state.js';
+
+/** The arrays, in torch's order. */
+export const ARRAYS = ['weight', 'bias', 'running_mean', 'running_var'] as const;
+/** Batches that have entered the running statistics. */
+export const COUNTER = 'num_batches_tracked';
+
+/** The arrays of a layer; null where it has none. */
+function arraysOf({ weight, bias, runningMean, runningVar }: LayerState): Record<(typeof ARRAYS)[number], Floats | null> {
+  return { weight, bias, running_mean: runningMean, running_var: runningVar };
+}
+
+/** Copies of a layer's arrays, and its counter where running statistics are kept. */
+export function stateDict(layer: LayerState): Record<string, Floats | number> {
+  const result: Record<string, Floats | number> = {}, arrays = arraysOf(layer);
+  for (const name of ARRAYS) {
+    const values = arrays[name];
+    if (values) result[name] = values.slice();
+  }
+  if (layer.runningMean) result[COUNTER] = layer.numBatchesTracked;
+  return result;
+}
+
+/**
+ * Writes a state dictionary into a layer, all or nothing. The counter becomes 0 where a file has none, as files of torch
+ * before 0.4.1 do.
+ *
+ * @throws {TypeError} a name is missing or unknown, or a value is of the wrong kind.
+ * @throws {RangeError} a value has another length than the layer's, a variance is negative, or the counter is not a count.
+ */
+export function loadStateDict(layer: LayerState, state: unknown): void {
+  if (typeof state !== 'object' || state === null) {
+    throw wrongKind('state', 'an object of arrays', state);
+  }
+  const arrays = arraysOf(layer), names = ARRAYS.filter((name) => arrays[name]);
+  const known: string[] = layer.runningMean ? [...names, COUNTER] : names;
+  for (const name of Object.keys(state)) {
+    if (!known.includes(name)) throw new TypeError(`"state" expected ${known.join(', ')}, got "${name}"`);
+  }
+  const entries = state as Record<string, unknown>;
+  const values = names.map((name) => readArray(name, entries, layer.channels, layer.settings.dtype));
+  const counter = layer.runningMean ? readCounter(entries) : 0;
+  names.forEach((name, i) => { arrays[name]!.set(values[i]!); });
+  layer.numBatchesTracked = counter;
+}
+
+function readArray(name: string, state: Record<string, unknown>, length: number, dtype: DType): Floats {
+  if (!Object.hasOwn(state, name)) throw new TypeError(`"state" expected "${name}", got none`);
+  const values = state[name];
+  checkList(name, values, length);
+  checkNumbers(name, values);
+  const copy = dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
+  const negative = name === 'running_var' ? copy.findIndex((value) => value < 0) : -1;
+  if (negative >= 0) {
+    throw wrongValue(name, 'variances of 0 or more', `${copy[negative]} at index ${negative}`);
+  }
+  return copy;
+}
+
+/** The counter as a number, a bigint, or an array of one of them, as loaders return int64 scalars. */
+function readCounter(state: Record<string, unknown>): number {
+  if (!Object.hasOwn(state, COUNTER)) return 0;
+  const value = state[COUNTER] as number | bigint | ArrayLike<number | bigint> | null;
+  const scalar = typeof value === 'object' && value?.length === 1 ? value[0] : value;
+  const counter = typeof scalar === 'bigint' ? Number(scalar) : scalar;
+  checkInteger(COUNTER, counter, 0);
+  return counter;
+}

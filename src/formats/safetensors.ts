@@ -1,0 +1,165 @@
+/**
+ * Reading safetensors files: u64 length of the header (little-endian), the header in JSON, the data.
+ * https://github.com/huggingface/safetensors#format. Files come from anywhere, so the header is checked before its use.
+ */
+import { describe, wrongKind, wrongValue } from '../checks.js';
+import type { Floats } from '../runtime/kernels.js';
+import { checkShape, elements, listed } from '../runtime/shape.js';
+
+/** A tensor of a file, not decoded yet. */
+export interface StoredTensor {
+  /** As the file has it: 'F32', 'BF16', 'I64', ... */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /**
+   * The values, row-major, copied: of F64 in a Float64Array, of F32, F16 and BF16 in a Float32Array (exactly), of I64 in
+   * a BigInt64Array.
+   *
+   * @throws {TypeError} another dtype.
+   */
+  read(): Floats | BigInt64Array;
+}
+
+const MAXIMUM_HEADER = 100_000_000;
+const MAXIMUM_DEPTH = 64;
+
+/** Bits of an element. */
+const BITS = new Map([
+  ['BOOL', 8], ['U8', 8], ['I8', 8], ['F8_E5M2', 8], ['F8_E4M3', 8], ['F8_E8M0', 8], ['F4', 4], ['F6_E2M3', 6], ['F6_E3M2', 6],
+  ['U16', 16], ['I16', 16], ['F16', 16], ['BF16', 16], ['U32', 32], ['I32', 32], ['F32', 32],
+  ['U64', 64], ['I64', 64], ['F64', 64], ['C64', 64],
+]);
+
+/**
+ * The tensors of a safetensors file by name, in the order of their data; the whole header is checked, no value is read.
+ *
+ * @param bytes - of the whole file; the tensors keep a reference to them
+ * @throws {TypeError} no bytes; a field of the header of the wrong kind.
+ * @throws {RangeError} a header that is cut off, longer than 100 MB, not UTF-8, not JSON or names something twice; an unknown
+ *   dtype; a shape that does not fill its bytes; bytes that overlap, leave a hole or end elsewhere than the file.
+ */
+export function readSafetensors(bytes: Uint8Array | ArrayBuffer): Map<string, StoredTensor> {
+  const kind = Object.prototype.toString.call(bytes).slice(8, -1);
+  if (kind !== 'Uint8Array' && kind !== 'ArrayBuffer') {
+    throw wrongKind('bytes', 'Uint8Array or ArrayBuffer', bytes);
+  }
+  const file = ArrayBuffer.isView(bytes) ? new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new DataView(bytes);
+  if (file.byteLength < 8) throw new RangeError(`A safetensors file expected 8 bytes or more, got ${file.byteLength}`);
+  const length = file.getBigUint64(0, true);
+  if (length > MAXIMUM_HEADER) throw new RangeError(`The header expected ${MAXIMUM_HEADER} bytes at most, got ${length}`);
+  const start = 8 + Number(length), size = file.byteLength - start;
+  if (size < 0) throw new RangeError(`The header expected ${length} bytes, got ${file.byteLength - 8}`);
+
+  const infos = [];
+  for (const [name, info] of Object.entries(headerOf(new Uint8Array(file.buffer, file.byteOffset + 8, Number(length))))) {
+    if (name !== '__metadata__') infos.push(infoOf(name, info, size));
+    else checkStrings('__metadata__', info);
+  }
+  infos.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let end = 0;
+  for (const info of infos) {
+    if (info.begin !== end) throw new RangeError(`"${info.name}" expected to begin at byte ${end} of the data, got ${info.begin}`);
+    end = info.end;
+  }
+  if (end !== size) throw new RangeError(`The data expected ${end} bytes, got ${size}`);
+  return new Map(infos.map(({ name, dtype, shape, begin }) => [
+    name, { dtype, shape, read: () => decode(name, dtype, elements(shape), file, start + begin) },
+  ]));
+}
+
+/** The header's object. Its keys are its own properties, `__proto__` too, since JSON.parse defines and never assigns. */
+function headerOf(bytes: Uint8Array): Record<string, unknown> {
+  let header: unknown;
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    checkKeys(text);
+    header = JSON.parse(text);
+  } catch (error) {
+    if (error instanceof RangeError) throw error;
+    throw new RangeError(`The header expected JSON in UTF-8, got ${(error as Error).message}`);
+  }
+  if (!isObject(header)) throw new TypeError(`The header expected an object, got ${describe(header)}`);
+  if (bytes[0] !== 0x7b) throw new RangeError(`The header expected "{" as its first byte, got ${bytes[0]}`);
+  return header;
+}
+
+/** JSON.parse keeps the last of equal keys in silence; a file that has two of them means two things. */
+function checkKeys(json: string): void {
+  const open: Set<string>[] = [];
+  for (let i = 0; i < json.length; i++) {
+    const character = json[i]!;
+    if (character === '{' || character === '[') open.push(new Set());
+    else if (character === '}' || character === ']') open.pop();
+    if (open.length > MAXIMUM_DEPTH) throw new RangeError(`The header expected ${MAXIMUM_DEPTH} levels at most, got more`);
+    if (character !== '"') continue;
+    const start = i++;
+    while (i < json.length && json[i] !== '"') i += json[i] === '\\' ? 2 : 1;
+    let next = i + 1;
+    while (next < json.length && ' \t\n\r'.includes(json[next]!)) next++;
+    if (json[next] !== ':') continue;
+    const key = JSON.parse(json.slice(start, i + 1)) as string, keys = open.at(-1);
+    if (keys?.has(key)) throw new RangeError(`The header expected every name once, got "${key}" twice`);
+    keys?.add(key);
+  }
+}
+
+function infoOf(name: string, info: unknown, size: number) {
+  if (!isObject(info)) throw wrongKind(name, 'an object', info);
+  const { dtype, data_offsets: offsets } = info, shape = info.shape as readonly number[];
+  if (typeof dtype !== 'string') throw wrongKind(name, 'a dtype', dtype);
+  const bits = BITS.get(dtype);
+  if (bits === undefined) throw wrongValue(name, `a dtype of ${[...BITS.keys()].join(', ')}`, dtype);
+  within(name, () => checkShape(shape));
+  if (!Array.isArray(offsets) || offsets.length !== 2 || offsets.some((offset) => typeof offset !== 'number')) {
+    throw wrongKind(name, 'two data_offsets', offsets);
+  }
+  const [begin, end] = offsets as [number, number];
+  if (!(Number.isSafeInteger(begin) && Number.isSafeInteger(end) && 0 <= begin && begin <= end && end <= size)) {
+    throw wrongValue(name, `data_offsets within 0 and ${size}, in order`, `[${begin}, ${end}]`);
+  }
+  if ((elements(shape) * bits) / 8 !== end - begin) {
+    throw wrongValue(name, `${(elements(shape) * bits) / 8} bytes (${dtype} ${listed(shape)})`, end - begin);
+  }
+  return { name, dtype, shape: Object.freeze([...shape]), begin, end };
+}
+
+function decode(name: string, dtype: string, length: number, file: DataView, at: number): Floats | BigInt64Array {
+  switch (dtype) {
+    case 'F64': return Float64Array.from({ length }, (_, i) => file.getFloat64(at + 8 * i, true));
+    case 'F32': return Float32Array.from({ length }, (_, i) => file.getFloat32(at + 4 * i, true));
+    case 'F16': return Float32Array.from({ length }, (_, i) => half(file.getUint16(at + 2 * i, true)));
+    case 'BF16': {
+      const bits = Uint32Array.from({ length }, (_, i) => file.getUint16(at + 2 * i, true) << 16);
+      return new Float32Array(bits.buffer);
+    }
+    case 'I64': return BigInt64Array.from({ length }, (_, i) => file.getBigInt64(at + 8 * i, true));
+    default: throw new TypeError(`"${name}" expected dtype F64, F32, F16, BF16 or I64 to be read, got ${dtype}`);
+  }
+}
+
+/** IEEE 754 binary16: a sign, five bits of exponent, ten of fraction. */
+function half(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24);
+}
+
+/** Says in an error of `action` what it was about. */
+export function within(name: string, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    (error as Error).message = `"${name}": ${(error as Error).message}`;
+    throw error;
+  }
+}
+
+/** @throws {TypeError} no object, or one that holds anything but strings. */
+export function checkStrings(name: string, value: unknown): void {
+  const strings = isObject(value) && Object.values(value).every((string) => typeof string === 'string');
+  if (!strings) throw new TypeError(`"${name}" expected an object of strings, got another`);
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

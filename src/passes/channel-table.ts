@@ -1,0 +1,67 @@
+/**
+ * The numbers of each channel in one call, side by side as a table: a row of FIELDS numbers per channel, all in f64.
+ * The row of channel c starts at FIELDS * c.
+ */
+import type { Floats } from '../runtime/kernels.js';
+
+/** An ordinary array, since V8 makes one of 400 numbers in 0.3 us and a Float64Array in 0.9 us. */
+export type ChannelTable = number[];
+
+export const FIELDS = 5;
+export const MEAN = 0;
+/** Biased. */
+export const VARIANCE = 1;
+/** 1 / sqrt(variance + eps) */
+export const RSTD = 2;
+/** weight * rstd, with batch renormalization times r: the derivative of y by x at fixed statistics. */
+export const SLOPE = 3;
+/** y at x = mean: the bias, or with batch renormalization bias + weight * d. */
+export const INTERCEPT = 4;
+
+/** Consecutive channels. */
+export interface ChannelRange {
+  readonly channelStart: number;
+  readonly channels: number;
+}
+
+/** A table to be filled. */
+export function newTable(channels: number, value = 0): ChannelTable {
+  return new Array<number>(FIELDS * channels).fill(value);
+}
+
+/** One field of every channel, [C]. */
+export function column(table: ChannelTable, field: number): Float64Array {
+  return Float64Array.from({ length: table.length / FIELDS }, (_, c) => table[FIELDS * c + field]!);
+}
+
+/** Copies running statistics into a table, to normalise with. */
+export function copyRunning(table: ChannelTable, runningMean: Floats, runningVar: Floats): void {
+  for (let c = 0, i = 0; c < runningMean.length; c++, i += FIELDS) {
+    table[i + MEAN] = runningMean[c]!;
+    table[i + VARIANCE] = runningVar[c]!;
+  }
+}
+
+/** Copies given statistics into a table, to normalise with: mean, and variance = m2 / count. */
+export function copyMoments(table: ChannelTable, count: number, mean: Float64Array, m2: Float64Array): void {
+  for (let c = 0, i = 0; c < mean.length; c++, i += FIELDS) {
+    table[i + MEAN] = mean[c]!;
+    table[i + VARIANCE] = m2[c]! / count;
+  }
+}
+
+/** Whether every mean and variance is a finite number. */
+export function areFinite(table: ChannelTable): boolean {
+  for (let i = 0; i < table.length; i += FIELDS) {
+    if (!Number.isFinite(table[i + MEAN]) || !Number.isFinite(table[i + VARIANCE])) return false;
+  }
+  return true;
+}
+
+/** @throws {RangeError} a mean or variance is not finite. */
+export function checkFinite(table: ChannelTable): void {
+  if (areFinite(table)) return;
+  const c = Math.floor(table.findIndex((value, i) => i % FIELDS <= VARIANCE && !Number.isFinite(value)) / FIELDS);
+  const mean = table[FIELDS * c + MEAN], variance = table[FIELDS * c + VARIANCE];
+  throw new RangeError(`x expected finite batch statistics, got mean ${mean} and variance ${variance} in channel ${c}`);
+}

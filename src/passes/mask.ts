@@ -1,0 +1,124 @@
+/** Masks: which positions of a batch count. One byte a position, [N, ...positions] whatever the layout; 0: masked. */
+
+import { checkInteger, checkList, checkNumbers, isCount, isTypedArray, wrongArray, wrongValue } from '../checks.js';
+import type { Engine } from '../runtime/engine.js';
+import { type DType, type Geometry, LANES, type Pointer } from '../runtime/kernels.js';
+import type { Block } from './blocks.js';
+
+/** @throws {TypeError} no Uint8Array. @throws {RangeError} another length than one byte a position. */
+export function checkMask(mask: unknown, { outer, inner }: Geometry): asserts mask is Uint8Array {
+  const expected = outer * inner;
+  if (!isTypedArray(mask, 'Uint8Array') || mask.length !== expected) {
+    throw wrongArray('mask', mask, 'Uint8Array', expected, ', one for each position');
+  }
+}
+
+/** A mask that outlives what a call allocates: a copy where it is a view of the memory, which growth would take away. */
+export function keptFrom(engine: Engine, mask: Uint8Array): Uint8Array {
+  return mask.buffer === engine.memory.buffer ? mask.slice() : mask;
+}
+
+/** Positions that are not masked, from `start` up to `end`. */
+export function countValid(mask: Uint8Array, start = 0, end = mask.length): number {
+  let count = 0, i = start;
+  const words = (end - start) >> 2;
+  if (words > 0 && (mask.byteOffset + start) % 4 === 0) {
+    const four = new Int32Array(mask.buffer, mask.byteOffset + start, words);
+    // Four bytes at a time, without a branch that a processor cannot predict: the top bit of each byte becomes 1 where the
+    // byte is not 0, and a product adds the four up.
+    for (let w = 0; w < words; w++) {
+      const bytes = four[w]!;
+      const open = ((((bytes & 0x7f7f7f7f) + 0x7f7f7f7f) | bytes) >>> 7) & 0x01010101;
+      count += Math.imul(open, 0x01010101) >>> 24;
+    }
+    i += 4 * words;
+  }
+  for (; i < end; i++) count += (mask[i]! + 255) >> 8;
+  return count;
+}
+
+/**
+ * The mask of padded sequences: the first lengths[n] of `positions` count in sample n.
+ *
+ * @returns [N, positions]
+ * @throws {TypeError} lengths or positions that are no numbers. @throws {RangeError} a length that is no integer from 0 to positions.
+ */
+export function maskFromLengths(lengths: ArrayLike<number>, positions: number): Uint8Array {
+  checkList('lengths', lengths);
+  checkNumbers('lengths', lengths);
+  checkInteger('positions', positions, 0);
+  const mask = new Uint8Array(lengths.length * positions);
+  for (let n = 0; n < lengths.length; n++) {
+    const length = lengths[n]!;
+    if (!isCount(length) || length > positions) {
+      throw wrongValue('lengths', `integers from 0 to ${positions}`, `${length} at index ${n}`);
+    }
+    mask.fill(1, n * positions, n * positions + length);
+  }
+  return mask;
+}
+
+/** Which positions of a block count. */
+export interface Mask {
+  /** Bytes between outer slices. */
+  readonly pitch: number;
+  /** Address of a block's first position. 0: all count. */
+  at(block: Block): Pointer;
+  /** Values a channel of a block that count. */
+  count(block: Block): number;
+}
+
+/** All positions. */
+export const UNMASKED: Mask = { pitch: 0, at: () => 0, count: (block) => block.outer * block.inner };
+
+/** A mask and the number of positions that count. */
+export interface CountedMask {
+  readonly bytes: Uint8Array;
+  readonly total: number;
+}
+
+/** Bytes for a copy of a mask: those of another where they are as many, otherwise new ones. To be filled. */
+export function bytesLike(mask: Uint8Array, other: CountedMask | null | undefined): Uint8Array {
+  return other?.bytes.length === mask.length ? other.bytes : new Uint8Array(mask.length);
+}
+
+/** A mask in memory, packed as kernels read it. */
+export class MemoryMask implements Mask {
+  readonly pitch: number;
+  readonly #lanes: number;
+  readonly #inner: number;
+  readonly #engine: Engine;
+  readonly #mask: CountedMask;
+  readonly #pointer: Pointer;
+
+  constructor(engine: Engine, dtype: DType, mask: CountedMask, { outer, inner }: Geometry) {
+    this.#lanes = LANES[dtype];
+    this.#inner = inner;
+    this.pitch = Math.ceil(inner / this.#lanes);
+    this.#engine = engine;
+    this.#mask = mask;
+    const { bytes } = mask;
+    this.#pointer = engine.allocate(bytes.length);
+    new Uint8Array(engine.memory.buffer, this.#pointer, bytes.length).set(bytes);
+    engine.kernels[dtype].packMask(this.#pointer, this.#pointer, outer, inner);
+  }
+
+  at(block: Block): Pointer {
+    return this.#pointer + block.outerStart * this.pitch + block.innerStart / this.#lanes;
+  }
+
+  count(block: Block): number {
+    const { bytes, total } = this.#mask;
+    if (block.outer * block.inner === bytes.length) return total;
+    let count = 0;
+    for (let o = block.outerStart; o < block.outerStart + block.outer; o++) {
+      const start = o * this.#inner + block.innerStart;
+      count += countValid(bytes, start, start + block.inner);
+    }
+    return count;
+  }
+
+  free(): void {
+    this.#engine.free(this.#pointer);
+  }
+}

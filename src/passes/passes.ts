@@ -1,0 +1,237 @@
+/** The passes: kernels and formulas in order, over the blocks of the tensors. The heart of the package. */
+
+import type { Floats, Geometry, Kernels, Pointer } from '../runtime/kernels.js';
+import { type Block, type Group, groupsOf, runsOf } from './blocks.js';
+import type { ChannelTable } from './channel-table.js';
+import {
+  affineCoefficients, centerDot, gradientCoefficients, linearCoefficients, meanShift, mergeInto, normalise, parameterGradients,
+  type Renormalisation, renormalise,
+} from './formulas.js';
+import type { Mask } from './mask.js';
+import type { Operand } from './operands.js';
+import type { Scratch } from './scratch.js';
+import type { GradientSums } from './statistics.js';
+
+/** Where a pass works: the kernels and their scratch, and what is true of all its tensors. */
+export interface PassMemory {
+  readonly kernels: Kernels;
+  /** Allocated for as many channels as a group may have. */
+  readonly scratch: Scratch;
+  readonly geometry: Geometry;
+  /** The most elements that a block may have. */
+  readonly limit: number;
+  readonly mask: Mask;
+}
+
+/** The output of a forward, and what enters it. */
+export interface ForwardOperands {
+  readonly x: Operand;
+  readonly y: Operand;
+  readonly residual: Operand | null;
+}
+
+/** How a forward gets from statistics to y. */
+export interface Affine {
+  /** Filled by the forward; mean and variance may be there before. */
+  readonly table: ChannelTable;
+  readonly weight: Floats | null;
+  readonly bias: Floats | null;
+  readonly eps: number;
+  /** 0: ReLU, -Infinity: none. */
+  readonly floor: number;
+  readonly renorm: Renormalisation | null;
+}
+
+/** How a forward normalised: all that its backward has to know beside the tensors. */
+export interface Normalisation {
+  /** Whether the statistics are those of the batch, or constants. */
+  readonly mode: 'batch' | 'running';
+  /** Values per channel that the statistics are of. */
+  readonly count: number;
+  readonly table: ChannelTable;
+  readonly relu: boolean;
+  readonly residual: boolean;
+  readonly renorm: Renormalisation | null;
+}
+
+/** The tensors of a backward. */
+export interface BackwardOperands {
+  readonly x: Operand;
+  readonly dy: Operand;
+  readonly dx: Operand;
+  /** Receives the gradient of the residual; null where there is none. */
+  readonly dresidual: Operand | null;
+  /** y of the forward where a ReLU must be differentiated by it: with a residual x alone does not tell. */
+  readonly output: Operand | null;
+}
+
+/** The inputs of a backward. */
+type SumOperands = Pick<BackwardOperands, 'x' | 'dy' | 'output'>;
+
+/** [C] each, overwritten, not accumulated. */
+export interface ParameterGradients {
+  readonly dweight: Floats | null;
+  readonly dbias: Floats | null;
+}
+
+/** y from x, Alg. 1, or Alg. 2 line 11 where mean and variance are known already: `measured`. Fills the table. */
+export function forward(memory: PassMemory, operands: ForwardOperands, affine: Affine, measured: boolean): void {
+  const { geometry, limit } = memory;
+  for (const group of measured ? runsOf(geometry, limit) : groupsOf(geometry, limit)) {
+    const at = measured ? 0 : measureGroup(memory, operands.x, affine.table, group);
+    normaliseGroup(memory, operands, affine, group, at);
+  }
+}
+
+/** Mean and variance of all channels, into the table. */
+export function measure(memory: PassMemory, x: Operand, table: ChannelTable): void {
+  for (const group of groupsOf(memory.geometry, memory.limit)) measureGroup(memory, x, table, group);
+}
+
+/** Mean and variance of a group, Alg. 1 lines 1 and 2. Returns the address of its last block. */
+function measureGroup({ kernels, scratch, mask }: PassMemory, x: Operand, table: ChannelTable, group: Group): Pointer {
+  const { mean, m2 } = scratch.views;
+  let seen = 0, at = 0;
+  for (const block of group.blocks) {
+    const n = mask.count(block);
+    at = x.load(block);
+    if (n === 0) continue;
+    kernels.moments(
+      scratch.mean, scratch.m2, at, mask.at(block), n,
+      block.outer, block.channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
+    );
+    mergeInto(table, seen, mean, m2, n, group);
+    seen += n;
+  }
+  return at;
+}
+
+/** y of a group, Alg. 1 lines 3 and 4. `at`: the address of its only block, if that has been loaded. */
+function normaliseGroup(
+  { kernels, scratch, mask }: PassMemory, operands: ForwardOperands, affine: Affine, group: Group, at: Pointer,
+): void {
+  const { x, y, residual } = operands, { table, weight, bias, eps, floor, renorm } = affine;
+  const { shift, p, q } = scratch.views;
+  const { channels, blocks } = group;
+  normalise(table, weight, bias, eps, group);
+  if (renorm !== null) renormalise(renorm, table, weight, eps, group);
+  affineCoefficients(shift, p, q, table, group);
+  for (const block of blocks) {
+    const from = at === 0 || blocks.length > 1 ? x.load(block) : at;
+    const z = residual === null ? 0 : residual.load(block);
+    kernels.affine(
+      y.at(block), from, z, mask.at(block), scratch.shift, scratch.p, scratch.q, floor,
+      block.outer, channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
+    );
+    y.store(block);
+  }
+}
+
+/** dx, dresidual, dweight and dbias from dy, section 3. Statistics of mode 'running' are constants. */
+export function backward(
+  memory: PassMemory, operands: BackwardOperands, forward: Normalisation, { dweight, dbias }: ParameterGradients,
+): void {
+  for (const group of groupsOf(memory.geometry, memory.limit)) {
+    const { total, dot } = sumGroup(memory, operands, forward, group, operands.dresidual);
+    parameterGradients(dweight, dbias, total, dot, forward.table, forward.renorm, group);
+    differentiateGroup(memory, operands, forward, group, total, dot, true);
+  }
+}
+
+/** The two sums of all channels, to be added to those of other parts of the batch. */
+export function sumGradients(memory: PassMemory, operands: SumOperands, forward: Normalisation, sums: GradientSums): void {
+  for (const group of groupsOf(memory.geometry, memory.limit)) {
+    const { total, dot } = sumGroup(memory, operands, forward, group, null);
+    sums.total.set(total.subarray(0, group.channels), group.channelStart);
+    sums.dot.set(dot.subarray(0, group.channels), group.channelStart);
+  }
+}
+
+/** dx and dresidual from dy and the sums of the whole batch. */
+export function differentiate(
+  memory: PassMemory, operands: BackwardOperands, forward: Normalisation, { total, dot }: GradientSums,
+): void {
+  const { dresidual } = operands;
+  for (const group of groupsOf(memory.geometry, memory.limit)) {
+    // Only for the gradient of the residual, which is written on the way.
+    if (dresidual !== null) sumGroup(memory, operands, forward, group, dresidual);
+    const start = group.channelStart, end = start + group.channels;
+    const sums = total.subarray(start, end), dots = dot.subarray(start, end);
+    differentiateGroup(memory, operands, forward, group, sums, dots, dresidual !== null);
+  }
+}
+
+/** Writes a group's shift; if the sign of a ReLU's input is recomputed from x, its scale (p) and offset too. */
+function writeShift({ views }: Scratch, forward: Normalisation, group: Group): void {
+  const { shift, p, offset } = views;
+  if (signFromX(forward)) affineCoefficients(shift, p, offset, forward.table, group);
+  else meanShift(shift, forward.table, group);
+}
+
+/** Both sums of a group, over all its blocks. Leaves in scratch what `writeShift` writes, and writes g where it is given. */
+function sumGroup(
+  { kernels, scratch, mask }: PassMemory, { x, dy, output }: SumOperands, forward: Normalisation, group: Group, g: Operand | null,
+): GradientSums {
+  const { views } = scratch, { channels, blocks } = group;
+  writeShift(scratch, forward, group);
+  const several = blocks.length > 1;
+  const total = several ? new Float64Array(channels) : views.total, dot = several ? new Float64Array(channels) : views.dot;
+  for (const block of blocks) {
+    kernels.reduce(
+      scratch.total, scratch.dot, g === null ? 0 : g.at(block), dy.load(block),
+      output === null ? 0 : output.load(block), x.load(block), mask.at(block),
+      scratch.shift, scratch.p, signFromX(forward) ? scratch.offset : 0,
+      block.outer, channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
+    );
+    if (g !== null) g.store(block);
+    if (several) {
+      for (let c = 0; c < channels; c++) {
+        total[c]! += views.total[c]!;
+        dot[c]! += views.dot[c]!;
+      }
+    }
+  }
+  centerDot(dot, total, views.shift, forward.table, group);
+  return { total, dot };
+}
+
+/** Whether the sign of what a ReLU was given is recomputed from x. */
+function signFromX({ relu, residual }: Normalisation): boolean {
+  return relu && !residual;
+}
+
+/** dx of a group. `loaded`: its sums have just been computed: its last block is in reach, shift and offset in scratch. */
+function differentiateGroup(
+  memory: PassMemory, operands: BackwardOperands, forward: Normalisation, group: Group,
+  total: Float64Array, dot: Float64Array, loaded: boolean,
+): void {
+  const { scratch } = memory, { shift, p, q, r } = scratch.views, { table } = forward;
+  if (!loaded) writeShift(scratch, forward, group);
+  if (forward.mode === 'batch') gradientCoefficients(p, q, r, total, dot, shift, table, forward.count, group);
+  else linearCoefficients(p, q, r, table, group);
+  const reload = !loaded || group.blocks.length > 1;
+  for (const block of group.blocks) differentiateBlock(memory, operands, forward, block, reload);
+}
+
+/** dx of one block. `reload`: other blocks have passed through the stage since it was loaded, or it never was. */
+function differentiateBlock(
+  { kernels, scratch, mask }: PassMemory, operands: BackwardOperands, forward: Normalisation, block: Block, reload: boolean,
+): void {
+  const { outer, channels, inner } = block;
+  // What the ReLU let pass has been written as the gradient of the residual.
+  const source = operands.dresidual ?? operands.dy;
+  const g = reload ? source.load(block) : source.at(block);
+  const dx = operands.dx.at(block), pitch = operands.dy.pitch(block);
+  const m = mask.at(block), maskPitch = mask.pitch;
+  const { shift, p, q, r, work } = scratch;
+  const sign = signFromX(forward);
+  if (forward.mode === 'batch' || sign) {
+    const x = reload ? operands.x.load(block) : operands.x.at(block);
+    const offset = sign ? scratch.offset : 0;
+    kernels.gradient(dx, g, x, m, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch, work);
+  } else {
+    // (dy - 0) * p + 0: q and r are 0.
+    kernels.affine(dx, g, 0, m, q, p, r, -Infinity, outer, channels, inner, pitch, maskPitch, work);
+  }
+  operands.dx.store(block);
+}

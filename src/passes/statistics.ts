@@ -1,0 +1,87 @@
+/** Statistics and gradient sums of a batch, as users hold them: merging those of its parts, and checks. */
+import { isCount, isTypedArray, wrongKind, wrongValue } from '../checks.js';
+import { mergePart } from './formulas.js';
+
+/** Mergeable statistics of each channel. */
+export interface Moments {
+  /** Values per channel. */
+  readonly count: number;
+  /** [C] */
+  readonly mean: Float64Array;
+  /** [C], the sum of squared deviations from the mean. */
+  readonly m2: Float64Array;
+}
+
+/**
+ * Statistics of several parts together. Counts may differ; parts of no values are neutral. Chan, Golub & LeVeque 1979,
+ * eq. 2.1.
+ *
+ * @throws {TypeError} no parts, or one that is not moments. @throws {RangeError} different numbers of channels, a bad count.
+ */
+export function mergeMoments(...parts: Moments[]): Moments {
+  const channels = checkMoments('parts', parts[0]).mean.length;
+  for (const part of parts) checkMoments('parts', part, channels);
+  const mean = new Float64Array(channels), m2 = new Float64Array(channels);
+  let count = 0;
+  for (const part of parts) {
+    if (part.count === 0) continue;
+    mergePart(mean, m2, count, part, part.count);
+    count += part.count;
+  }
+  return { count, mean, m2 };
+}
+
+/** @throws {TypeError} not moments. @throws {RangeError} another number of channels, a count that is not an integer, a negative m2. */
+export function checkMoments(name: string, value: unknown, channels?: number): Moments {
+  const { count, mean, m2 } = Object(value) as Partial<Moments>;
+  if (typeof count !== 'number' || !isDoubles(mean) || !isDoubles(m2)) {
+    throw wrongKind(name, '{ count, mean: Float64Array, m2: Float64Array }', value);
+  }
+  const wanted = channels ?? mean.length;
+  if (mean.length !== wanted || m2.length !== wanted) {
+    throw wrongValue(name, `mean and m2 of ${wanted} channels`, `${mean.length} and ${m2.length}`);
+  }
+  if (!isCount(count)) throw wrongValue(name, 'a count that is a non-negative integer', count);
+  const negative = m2.findIndex((value) => value < 0);
+  if (negative >= 0) throw wrongValue(name, 'an m2 of 0 or more', `${m2[negative]} in channel ${negative}`);
+  return value as Moments;
+}
+
+/** What gradients need to know of a whole batch, [C] each. Sums of parts are added up element by element. */
+export interface GradientSums {
+  /** sum dy, after the activation and without what is masked. */
+  readonly total: Float64Array;
+  /** sum dy * (x - mean). */
+  readonly dot: Float64Array;
+}
+
+/** The sums of several parts together. @throws {TypeError} no parts, or one that is not sums. @throws {RangeError} different numbers of channels. */
+export function addGradientSums(...parts: GradientSums[]): GradientSums {
+  const channels = checkSums(parts[0]).total.length;
+  const sums = { total: new Float64Array(channels), dot: new Float64Array(channels) };
+  for (const part of parts) {
+    checkSums(part, channels);
+    for (let c = 0; c < channels; c++) {
+      sums.total[c]! += part.total[c]!;
+      sums.dot[c]! += part.dot[c]!;
+    }
+  }
+  return sums;
+}
+
+/** @throws {TypeError} not sums. @throws {RangeError} another number of channels. */
+export function checkSums(value: unknown, channels?: number): GradientSums {
+  const { total, dot } = Object(value) as Partial<GradientSums>;
+  if (!isDoubles(total) || !isDoubles(dot)) {
+    throw wrongKind('sums', '{ total: Float64Array, dot: Float64Array }', value);
+  }
+  const wanted = channels ?? total.length;
+  if (total.length !== wanted || dot.length !== wanted) {
+    throw wrongValue('sums', `total and dot of ${wanted} channels`, `${total.length} and ${dot.length}`);
+  }
+  return value as GradientSums;
+}
+
+function isDoubles(value: unknown): value is Float64Array {
+  return isTypedArray(value, 'Float64Array');
+}

@@ -1,0 +1,45 @@
+import type { Engine } from '../runtime/engine.js';
+import type { DType, Geometry } from '../runtime/kernels.js';
+import { MOST_CHANNELS } from './blocks.js';
+import { type CountedMask, MemoryMask, UNMASKED } from './mask.js';
+import { type Operands, reach, type Tensors } from './operands.js';
+import type { PassMemory } from './passes.js';
+import { Scratch } from './scratch.js';
+
+/** The memory of passes: allocates what one needs, and frees it whatever happens. */
+export class Workspace {
+  readonly #engine: Engine;
+  readonly #dtype: DType;
+  readonly #scratch: Scratch;
+
+  constructor(engine: Engine, dtype: DType) {
+    this.#engine = engine;
+    this.#dtype = dtype;
+    this.#scratch = new Scratch(engine, dtype);
+  }
+
+  /**
+   * Runs a pass on tensors of one shape.
+   *
+   * @param pass - gets an operand for each of `tensors`, under the same name. Nothing grows memory until it returns, so that
+   *   it may hold views
+   * @throws {RangeError} out of memory; `pass` has not been called then.
+   */
+  use<T extends Tensors>(
+    geometry: Geometry, tensors: T, mask: CountedMask | null, pass: (memory: PassMemory, operands: Operands<T>) => void,
+  ): void {
+    const engine = this.#engine, scratch = this.#scratch, kernels = engine.kernels[this.#dtype];
+    let stage = 0, copy: MemoryMask | null = null;
+    try {
+      const near = reach(engine, this.#dtype, geometry, tensors);
+      stage = near.stage;
+      if (mask !== null) copy = new MemoryMask(engine, this.#dtype, mask, geometry);
+      scratch.allocate(Math.min(geometry.channels, MOST_CHANNELS), geometry.inner);
+      pass({ kernels, scratch, geometry, limit: near.limit, mask: copy ?? UNMASKED }, near.operands);
+    } finally {
+      scratch.free();
+      copy?.free();
+      if (stage) engine.free(stage);
+    }
+  }
+}

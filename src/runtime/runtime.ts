@@ -1,0 +1,69 @@
+import { checkNumber, checkOneOf, checkOptions, wrongKind } from '../checks.js';
+import { Engine, type Runtime } from './engine.js';
+import { BufferMemory, FirstFit, MAXIMUM_BYTES, PAGE } from './memory.js';
+import { reference } from './reference.js';
+import { refusal, wasmKernels } from './wasm.js';
+
+/** Options of {@link createRuntime}. */
+export interface RuntimeOptions {
+  /** Default: 'wasm-simd' where the engine allows it, otherwise 'javascript', with a warning the first time. */
+  kind?: 'wasm-simd' | 'javascript';
+  /** The kernel module, compiled or as bytes, for hosts that forbid compiling the packaged bytes at run time. */
+  module?: WebAssembly.Module | BufferSource;
+  /** Upper bound of the memory, in bytes; default and most: 4 GiB less 64 KiB. */
+  maximumBytes?: number;
+}
+
+/**
+ * A runtime of its own: kernels and a memory that starts at 64 KiB and grows as needed.
+ *
+ * 'javascript' is the plain TypeScript implementation of the same kernels, with the same API.
+ *
+ * @throws {TypeError} where 'wasm-simd' is asked for and the engine has no WebAssembly SIMD or forbids compiling it.
+ */
+export function createRuntime(options: RuntimeOptions = {}): Runtime {
+  checkRuntimeOptions(options);
+  const { module, maximumBytes = MAXIMUM_BYTES } = options;
+  const kind = options.kind ?? (module ? 'wasm-simd' : defaultKind());
+  if (kind === 'javascript') {
+    const memory = new BufferMemory(1);
+    return new Engine(kind, new FirstFit(memory, maximumBytes), reference(memory));
+  }
+  const reason = module ? undefined : refusal();
+  if (reason !== undefined) {
+    throw new TypeError(`kind 'wasm-simd' expected an engine that compiles WebAssembly SIMD, got one that does not: ${reason}`);
+  }
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: Math.floor(maximumBytes / PAGE) });
+  return new Engine(kind, new FirstFit(memory, maximumBytes), wasmKernels(memory, module));
+}
+
+let warned = false;
+
+/** 'wasm-simd' where the engine allows it; otherwise 'javascript', and a warning, once, that says what stands in the way. */
+function defaultKind(): Runtime['kind'] {
+  const reason = refusal();
+  if (reason === undefined) return 'wasm-simd';
+  if (!warned) console.warn(`batchnorm-wasm: the plain kernels step in, which are several times slower: ${reason}`);
+  warned = true;
+  return 'javascript';
+}
+
+let shared: Engine | undefined;
+
+/** The runtime of layers that were given none, made on first use, and anew once it has been disposed. */
+export function sharedRuntime(): Engine {
+  if (shared === undefined || shared.disposed) shared = createRuntime() as Engine;
+  return shared;
+}
+
+/** Checks the options of `createRuntime`. */
+function checkRuntimeOptions(options: { kind?: unknown; module?: unknown; maximumBytes?: unknown }): void {
+  checkOptions('createRuntime', options, ['kind', 'module', 'maximumBytes']);
+  checkOneOf('kind', options.kind, ['wasm-simd', 'javascript']);
+  const { module, maximumBytes } = options;
+  const isBytes = ArrayBuffer.isView(module) || Object.prototype.toString.call(module).endsWith('ArrayBuffer]');
+  if (module !== undefined && !isBytes && !(module instanceof WebAssembly.Module)) {
+    throw wrongKind('module', 'a WebAssembly.Module or its bytes', module);
+  }
+  if (maximumBytes !== undefined) checkNumber('maximumBytes', maximumBytes, PAGE, MAXIMUM_BYTES);
+}

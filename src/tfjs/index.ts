@@ -1,0 +1,71 @@
+/** Batch normalization for TensorFlow.js 4.22: a layer, an operation, and tf.batchNorm, all on the kernels of this package. */
+import type * as tfc from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
+import { describe } from '../checks.js';
+import { registerFusedGradient, registerFusedKernels } from './fused.js';
+import { type BatchNormalizationConfig, layerClass } from './layer.js';
+import { type BatchNormOptions, type BatchNormResult, batchNorm } from './op.js';
+import { registerKernels } from './register.js';
+
+export type { BatchNormalizationConfig, BatchNormOptions, BatchNormResult };
+
+/** What `registerBatchNorm` returns. */
+export interface Registered {
+  /**
+   * A layer with the config, the weights and the meaning of tf.layers.batchNormalization: axis -1, epsilon 1e-3, momentum
+   * 0.99 that weighs the old value, biased moving variance. Any axis and rank, with or without scale and center;
+   * inference where it is not trainable; masked positions take no part in the statistics.
+   */
+  batchNormalization(config?: BatchNormalizationConfig): tfl.layers.Layer;
+  /**
+   * Normalises x by the statistics of the batch, or by given ones. Differentiable in everything that enters.
+   *
+   * @param x - rank 1 to 6
+   * @param options - axis, gamma, beta, eps, mean, variance
+   * @throws {Error} as operations of tfjs do, naming batchNorm.
+   */
+  batchNorm(x: tfc.Tensor, options?: BatchNormOptions): BatchNormResult;
+}
+
+const engines = new WeakSet<object>();
+const layerClasses = new WeakMap<object, ReturnType<typeof layerClass>>();
+
+/**
+ * Puts batch normalization of tfjs on the kernels of this package. From then on models that are loaded use its layer,
+ * and tf.batchNorm runs on its kernels on the wasm and cpu backends. Import these before, or call this once more after.
+ *
+ * @param tf - the union namespace of @tensorflow/tfjs, or { ...core, ...layers }; without layers there is no layer
+ * @throws {TypeError} anything else.
+ */
+export function registerBatchNorm(tf: unknown): Registered {
+  const core = tf as typeof tfc, { layers } = tf as Partial<typeof tfl>;
+  for (const name of ['engine', 'registerKernel', 'registerGradient', 'serialization'] as const) {
+    if ((tf as typeof tfc | null | undefined)?.[name] === undefined) {
+      throw new TypeError(`registerBatchNorm() expected the namespace of @tensorflow/tfjs, got ${describe(tf)} without "${name}"`);
+    }
+  }
+  if (!engines.has(core.engine())) {
+    registerKernels(core);
+    registerFusedGradient(core);
+    engines.add(core.engine());
+  }
+  registerFusedKernels(core);
+  const Layer = layers && layerOf(core, layers);
+  return {
+    batchNormalization(config) {
+      if (!Layer) throw new Error('batchNormalization: registerBatchNorm() was given no layers, pass { ...core, ...layers }.');
+      return new Layer(config);
+    },
+    batchNorm: (x, options) => batchNorm(core, x, options),
+  };
+}
+
+function layerOf(tf: typeof tfc, layers: typeof tfl.layers): ReturnType<typeof layerClass> {
+  let Layer = layerClasses.get(layers);
+  if (Layer === undefined) {
+    Layer = layerClass(tf, layers);
+    tf.serialization.registerClass(Layer as unknown as Parameters<typeof tf.serialization.registerClass>[0]);
+    layerClasses.set(layers, Layer);
+  }
+  return Layer;
+}

@@ -1,0 +1,203 @@
+/** Folding: an evaluating batch norm disappears into the linear or convolution layer beside it. */
+import { BatchNorm } from '../batchnorm/batchnorm.js';
+import { checkLength, checkOneOf, checkOptions, wrongKind, wrongValue } from '../checks.js';
+import { slopeOf } from '../passes/formulas.js';
+import type { Floats } from '../runtime/kernels.js';
+import { checkShape, elements, listed } from '../runtime/shape.js';
+
+/** A linear or convolution layer: y = weight * x + bias, arrays flat and row-major. */
+export interface Layer {
+  weight: Floats;
+  /** [out]; absent or null: 0. */
+  bias?: Floats | null;
+}
+
+/** How a layer's weight is to be read. Any number of kernel axes (H, W), none for a linear layer. */
+export interface FoldOptions {
+  /**
+   * Order of the weight's axes, I counting the input channels of one group. 'OIHW' (default): PyTorch, [out, in] for a
+   * linear layer. 'HWIO': Keras, [in, out]. 'HWIM': Keras depthwise, M outputs for each channel. 'IOHW': transposed of
+   * PyTorch, O counting the output channels of one group.
+   */
+  format?: 'OIHW' | 'HWIO' | 'HWIM' | 'IOHW';
+  /** Shape of the weight. Needed for 'IOHW' and after; otherwise all that is not the channels counts as inputs. */
+  shape?: readonly number[];
+  /** Default 1. */
+  groups?: number;
+  /** Where the layer stands; default 'before' the batch norm. */
+  position?: 'before' | 'after';
+  /** Of a convolution that stands after: must be stated to be 0. */
+  padding?: number;
+}
+
+/** A weight as [out] sums over [in * taps] inputs; `visit` meets every element with its output and its input. */
+interface Sums {
+  readonly out: number;
+  readonly in: number;
+  readonly taps: number;
+  visit(use: (index: number, out: number, channel: number, tap: number) => void): void;
+}
+
+/**
+ * The layer that does alone what it and the batch norm did, with the running statistics as they stand.
+ *
+ * Before: weight * a and (bias - mean) * a + beta, where a = gamma / sqrt(variance + eps) of the output channel. After:
+ * weight * a of the input channel, and bias + sum of weight * (beta - mean * a). Ioffe & Szegedy 2015, Alg. 2 line 11;
+ * in f64, rounded once. The activation of `bn` remains to be applied after the folded layer; before a layer after it
+ * forbids folding, and so does padding, whose zeros would have to be beta - mean * a. A transposed convolution after is
+ * refused, since its borders sum fewer inputs.
+ *
+ * @param layer - 'OIHW' unless `options.format` says otherwise
+ * @returns new arrays of the types of the layer's (a bias that was absent: of the weight's); bn and layer stay as they are
+ * @throws {TypeError} a bn without running statistics, values of the wrong kind, a shape or padding needed and not given.
+ * @throws {RangeError} lengths, shape or groups that do not fit the channels; a padding other than 0.
+ */
+export function foldInto(bn: BatchNorm, layer: Layer, options: FoldOptions = {}): { weight: Floats; bias: Floats } {
+  const sums = sumsOf(bn, layer, options);
+  const { slope, mean, beta } = affineOf(bn);
+  const after = options.position === 'after';
+  const weight = layer.weight.slice();
+  const total = Float64Array.from({ length: sums.out }, (_, o) => layer.bias?.[o] ?? 0);
+  sums.visit((index, out, channel) => {
+    const value = layer.weight[index]!, c = after ? channel : out;
+    weight[index] = value * slope[c]!;
+    if (after) total[out]! += value * (beta[c]! - mean[c]! * slope[c]!);
+  });
+  if (!after) total.forEach((value, c) => { total[c] = (value - mean[c]!) * slope[c]! + beta[c]!; });
+  const single = (layer.bias ?? weight)[Symbol.toStringTag] === 'Float32Array';
+  return { weight, bias: single ? Float32Array.from(total) : total };
+}
+
+/**
+ * The largest absolute change of an output that folding caused, on given inputs: what rounding the folded arrays costs,
+ * everything else being in f64.
+ *
+ * @param folded - what `foldInto` returned for the same bn, layer and options
+ * @param inputs - [N, inputs of one output]: rows of a linear layer, im2col patches of a convolution; all input channels
+ *   (of all groups) and kernel positions in the order in which the format has them, [in, kh, kw] or [kh, kw, in]
+ * @returns NaN where an output is
+ * @throws {TypeError | RangeError} as `foldInto`; inputs that do not fill whole rows.
+ */
+export function foldingError(
+  bn: BatchNorm, layer: Layer, folded: Layer, inputs: Floats, options: FoldOptions = {},
+): number {
+  const sums = sumsOf(bn, layer, options);
+  checkLayer(folded, layer.weight.length, sums.out);
+  checkKind('inputs', inputs);
+  const width = sums.in * sums.taps;
+  if (width === 0 || inputs.length % width !== 0) {
+    throw wrongValue('inputs', `a length that is a multiple of ${width} inputs`, inputs.length);
+  }
+  const { slope, mean, beta } = affineOf(bn);
+  const after = options.position === 'after';
+  const normalise = (value: number, c: number) => (value - mean[c]!) * slope[c]! + beta[c]!;
+  const first = options.format === undefined || options.format === 'OIHW' || options.format === 'IOHW';
+  let largest = 0;
+  for (let row = 0; row < inputs.length; row += width) {
+    const apart = Float64Array.from({ length: sums.out }, (_, o) => layer.bias?.[o] ?? 0);
+    const together = Float64Array.from({ length: sums.out }, (_, o) => folded.bias?.[o] ?? 0);
+    sums.visit((index, out, channel, tap) => {
+      const x = inputs[row + (first ? channel * sums.taps + tap : tap * sums.in + channel)]!;
+      apart[out]! += layer.weight[index]! * (after ? normalise(x, channel) : x);
+      together[out]! += folded.weight[index]! * x;
+    });
+    apart.forEach((value, o) => {
+      largest = Math.max(largest, Math.abs((after ? value : normalise(value, o)) - together[o]!));
+    });
+  }
+  return largest;
+}
+
+/** y = (x - mean) * slope + beta, in f64; slope is 0 where variance and eps are both 0. */
+function affineOf(bn: BatchNorm): { slope: Float64Array; mean: Floats; beta: Floats } {
+  const variance = bn.runningVar!;
+  const slope = Float64Array.from(variance, (value, c) => slopeOf(bn.weight?.[c] ?? 1, value, bn.eps));
+  return { slope, mean: bn.runningMean!, beta: bn.bias ?? new Float64Array(bn.channels) };
+}
+
+/** Checks everything that a fold is given, and reads the weight's axes. */
+function sumsOf(bn: BatchNorm, layer: Layer, options: FoldOptions): Sums {
+  if (!(bn instanceof BatchNorm)) throw wrongKind('bn', 'a BatchNorm', bn);
+  if (!bn.runningMean || !bn.runningVar) throw new TypeError('"bn" expected running statistics, got a BatchNorm without');
+  checkOptions('foldInto', options, ['format', 'shape', 'groups', 'position', 'padding']);
+  checkOneOf('format', options.format, ['OIHW', 'HWIO', 'HWIM', 'IOHW']);
+  checkOneOf('position', options.position, ['before', 'after']);
+  const { format = 'OIHW', groups = 1, position = 'before', padding } = options;
+  const { channels } = bn, after = position === 'after';
+  if (after && bn.activation !== 'none') {
+    throw wrongValue('bn', 'no activation before a layer after', `'${bn.activation}'`);
+  }
+  checkLayer(layer);
+  const { length } = layer.weight;
+  if (!after && (length % channels !== 0 || length === 0)) {
+    throw wrongValue('weight', `a length that is a multiple of ${channels} channels`, length);
+  }
+  if (after && format === 'IOHW') throw wrongValue('format', "'OIHW', 'HWIO' or 'HWIM' after", "'IOHW'");
+  if (options.shape === undefined && (after || format === 'IOHW')) {
+    throw new TypeError(`"shape" expected the shape of the weight for ${after ? 'a layer after' : "'IOHW'"}, got undefined`);
+  }
+  const shape = options.shape ?? shapeOf(format, length, channels);
+  checkShape(shape);
+  if (shape.length < 2 || elements(shape) !== length || length === 0) {
+    throw wrongValue('shape', `two axes or more and ${length} elements as "weight" has`, listed(shape));
+  }
+  if (after && shape.length > 2) {
+    if (typeof padding !== 'number') throw wrongKind('padding', '0 for a convolution after', padding);
+    if (padding !== 0) throw wrongValue('padding', '0 for a convolution after', padding);
+  }
+
+  const first = format === 'OIHW' || format === 'IOHW';
+  const [a, b] = (first ? shape : shape.slice(-2)) as [number, number];
+  const taps = length / (a * b);
+  if (typeof groups !== 'number') throw wrongKind('groups', 'a number', groups);
+  const divided = format === 'HWIM' ? 1 : first ? a : b;
+  if (!Number.isSafeInteger(groups) || groups < 1 || divided % groups !== 0) {
+    throw wrongValue('groups', `a divisor of ${divided}`, groups);
+  }
+  // One axis holds all channels of its side (those of an output, but for 'IOHW'), the other one those of a group.
+  // Depthwise is a group for each channel: [..., I, M] lies in memory as [..., 1, I * M].
+  const [all, some, parts] = format === 'HWIM' ? [a * b, 1, a] : first ? [a, b, groups] : [b, a, groups];
+  const transposed = format === 'IOHW';
+  const out = transposed ? some * parts : all, inputs = transposed ? all : some * parts;
+  if ((after ? inputs : out) !== channels) {
+    const got = after ? `${inputs} input` : `${out} output`;
+    throw wrongValue('shape', `${channels} channels`, `${got} channels in ${listed(shape)}`);
+  }
+  checkLayer(layer, length, out);
+  return {
+    out, in: inputs, taps,
+    visit(use) {
+      for (let index = 0; index < length; index++) {
+        const whole = first ? Math.floor(index / (some * taps)) : index % all;
+        const part = first ? Math.floor(index / taps) % some : Math.floor(index / all) % some;
+        const tap = first ? index % taps : Math.floor(index / (all * some));
+        const other = Math.floor(whole / (all / parts)) * some + part;
+        if (transposed) use(index, other, whole, tap);
+        else use(index, whole, other, tap);
+      }
+    },
+  };
+}
+
+/** A weight whose shape nobody gave: its output channels, and the rest as inputs. */
+function shapeOf(format: string, length: number, channels: number): number[] {
+  const rest = length / channels;
+  return format === 'OIHW' ? [channels, rest] : format === 'HWIO' ? [rest, channels] : [rest, channels, 1];
+}
+
+function checkLayer(layer: Layer, length?: number, out?: number): void {
+  if (typeof layer !== 'object' || layer === null) throw wrongKind('layer', '{ weight, bias }', layer);
+  checkKind('weight', layer.weight);
+  const { weight, bias } = layer;
+  if (length !== undefined) checkLength('weight', weight, length);
+  if (bias === undefined || bias === null) return;
+  checkKind('bias', bias);
+  if (out !== undefined) checkLength('bias', bias, out);
+}
+
+/** The tag instead of instanceof: arrays of another realm are welcome. */
+function checkKind(name: string, value: unknown): asserts value is Floats {
+  if (!ArrayBuffer.isView(value) || !/^Float(32|64)Array$/.test((value as Floats)[Symbol.toStringTag])) {
+    throw wrongKind(name, 'Float32Array or Float64Array', value);
+  }
+}

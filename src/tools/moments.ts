@@ -1,0 +1,43 @@
+import { checkOneOf, checkOptions, isTypedArray } from '../checks.js';
+import { column, MEAN, newTable, VARIANCE } from '../passes/channel-table.js';
+import { checkMask, countValid, keptFrom } from '../passes/mask.js';
+import { measure } from '../passes/passes.js';
+import type { Moments } from '../passes/statistics.js';
+import { checkValues } from '../passes/values.js';
+import { Workspace } from '../passes/workspace.js';
+import { checkRuntime, MemoryTensor, type Runtime, type Tensor } from '../runtime/engine.js';
+import type { Floats } from '../runtime/kernels.js';
+import { sharedRuntime } from '../runtime/runtime.js';
+import { checkShape, geometryOf, type Layout } from '../runtime/shape.js';
+
+/**
+ * Statistics of each channel: count, mean and sum of squared deviations, in f64. Parts of a batch merge by `mergeMoments`.
+ *
+ * @param x - [N, C, ...] or [N, ..., C], row-major
+ * @param options - `layout`: default 'channels-first'; `mask`: [N, ...positions], 0 where a position does not count;
+ *   `runtime`: default the shared one, or the tensor's own
+ * @throws {TypeError} x or an option of the wrong kind. @throws {RangeError} a length or shape that does not fit.
+ */
+export function moments(
+  x: Floats | Tensor, shape: readonly number[], options: { layout?: Layout; mask?: Uint8Array; runtime?: Runtime } = {},
+): Moments {
+  checkOptions('moments', options, ['layout', 'mask', 'runtime']);
+  const { layout = 'channels-first', mask = null, runtime } = options;
+  checkOneOf('layout', layout, ['channels-first', 'channels-last']);
+  checkRuntime(runtime);
+  const engine = runtime ?? (x instanceof MemoryTensor ? x.engine : sharedRuntime());
+  engine.checkAlive();
+  checkShape(shape);
+  const channels = shape[layout === 'channels-first' ? 1 : shape.length - 1] ?? 0;
+  const geometry = geometryOf(shape, layout, channels);
+  const dtype = x instanceof MemoryTensor ? x.dtype : isTypedArray(x, 'Float64Array') ? 'float64' : 'float32';
+  checkValues('x', x, dtype, shape, engine);
+  if (mask !== null) checkMask(mask, geometry);
+
+  const count = mask === null ? geometry.outer * geometry.inner : countValid(mask);
+  const table = newTable(channels), counted = mask && { bytes: keptFrom(engine, mask), total: count };
+  if (count > 0 && channels > 0) {
+    new Workspace(engine, dtype).use(geometry, { x }, counted, (memory, operands) => { measure(memory, operands.x, table); });
+  }
+  return { count, mean: column(table, MEAN), m2: column(table, VARIANCE).map((variance) => variance * count) };
+}

@@ -1,0 +1,142 @@
+/** Batches in parts: micro-batches that count as one batch, and ghost batches that each count as their own. */
+
+import type { Gradients } from '../batchnorm/backward.js';
+import { type BatchNorm, checkBatchNorm } from '../batchnorm/batchnorm.js';
+import { Context, type ForwardContext } from '../batchnorm/context.js';
+import { describe, isCount, wrongKind, wrongValue } from '../checks.js';
+import { addGradientSums, mergeMoments } from '../passes/statistics.js';
+import { checkFloats } from '../passes/values.js';
+import type { Floats } from '../runtime/kernels.js';
+import { checkShape, elements, geometryOf } from '../runtime/shape.js';
+import { moments } from './moments.js';
+
+/** A batch of what enters a layer, or a part of one. */
+export interface Batch {
+  readonly x: Floats;
+  readonly shape: readonly number[];
+  /** [N, ...positions], 0 where a position does not count. */
+  readonly mask?: Uint8Array;
+}
+
+/** The outputs of parts, and what their backward needs. */
+export interface PartsForward {
+  readonly y: Floats[];
+  readonly contexts: ForwardContext[];
+}
+
+/** The gradients of parts; those of the parameters are over all of them. */
+export interface PartsGradients {
+  readonly dx: Floats[];
+  readonly dweight: Floats | null;
+  readonly dbias: Floats | null;
+}
+
+/**
+ * A training batch that comes in parts, normalised with the statistics of the whole: two passes over the parts, and one
+ * update of the running statistics. What memory does not hold at once is the same as if it did; in eval too.
+ *
+ * @throws {TypeError} a part of the wrong kind. @throws {RangeError} no parts, or none with values; as `forward`.
+ */
+export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForward {
+  checkBatchNorm('forwardParts', bn);
+  checkArray('parts', parts);
+  if (parts.length === 0) throw new RangeError('forwardParts() expected at least one part, got none');
+  const statistics = mergeMoments(...parts.map((part) => {
+    if (typeof part !== 'object' || part === null) throw wrongKind('parts', '{ x, shape }', part);
+    const { x, shape, mask } = part;
+    checkShape(shape);
+    geometryOf(shape, bn.layout, bn.channels);
+    checkFloats('x', x, bn.dtype, shape);
+    return moments(x, shape, { layout: bn.layout, runtime: bn.runtime, ...(mask && { mask }) });
+  }));
+  return bn.atomically(() => {
+    const contexts: ForwardContext[] = [];
+    const y = parts.map(({ x, shape, mask }, i) => {
+      // Last, so that renormalization corrects all parts towards the same running statistics.
+      const options = { updateStats: i === parts.length - 1, ...(mask && { mask }) };
+      const result = bn.forwardWith(statistics, x as Float32Array, shape, options);
+      contexts.push(bn.context!);
+      return result as Floats;
+    });
+    return { y, contexts };
+  });
+}
+
+/** The backward of `forwardParts`: dy in the same parts. @throws {TypeError | RangeError} as `backward`; other parts. */
+export function backwardParts(bn: BatchNorm, dy: readonly Floats[], contexts: readonly ForwardContext[]): PartsGradients {
+  checkBatchNorm('backwardParts', bn);
+  checkArray('dy', dy);
+  checkArray('contexts', contexts);
+  if (dy.length === 0 || dy.length !== contexts.length) {
+    throw new RangeError(`backwardParts() expected as many parts as contexts, at least one, got ${dy.length} and ${contexts.length}`);
+  }
+  const sums = addGradientSums(...dy.map((part, i) => bn.backwardSums(part, { context: contexts[i]! })));
+  const gradients = dy.map((part, i) =>
+    bn.backwardWith(sums, part as Float32Array, { context: contexts[i]! }) as Gradients<Floats>);
+  const { dweight, dbias } = gradients[0]!;
+  return { dx: gradients.map(({ dx }) => dx), dweight, dbias };
+}
+
+/**
+ * Ghost batches: samples `size` at a time, each such slice normalised by its own statistics (Hoffer et al. 2017). Running
+ * statistics move once per slice.
+ *
+ * @param x - of shape [N, ...]; the last slice may be smaller
+ * @returns y, and a context for each slice
+ * @throws {TypeError | RangeError} as `forward`, of any slice; a size that is not a positive integer. Nothing changes then.
+ */
+export function forwardGhost(
+  bn: BatchNorm, x: Floats, shape: readonly number[], size: number,
+): { y: Floats; contexts: ForwardContext[] } {
+  checkBatchNorm('forwardGhost', bn);
+  checkShape(shape);
+  geometryOf(shape, bn.layout, bn.channels);
+  checkFloats('x', x, bn.dtype, shape);
+  if (!isCount(size) || size < 1) throw wrongValue('size', 'a positive integer', describe(size));
+  const [n = 0, ...rest] = shape;
+  const sample = elements(rest);
+  const y = x.slice() as Floats, contexts: ForwardContext[] = [];
+  return bn.atomically(() => {
+    let start = 0;
+    // A batch without samples is a slice too: it has a context.
+    do {
+      const end = Math.min(start + size, n), from = start * sample, to = end * sample;
+      bn.forward(x.subarray(from, to) as Float32Array, [end - start, ...rest], { out: y.subarray(from, to) as Float32Array });
+      contexts.push(bn.context!);
+      start = end;
+    } while (start < n);
+    return { y, contexts };
+  });
+}
+
+/** The backward of `forwardGhost`. Parameter gradients are summed over the slices. @throws {TypeError | RangeError} as `backward`. */
+export function backwardGhost(bn: BatchNorm, dy: Floats, contexts: readonly ForwardContext[]): Gradients<Floats> {
+  checkBatchNorm('backwardGhost', bn);
+  checkArray('contexts', contexts);
+  if (contexts.length === 0) throw new RangeError('backwardGhost() expected at least one context, got none');
+  const sizes = contexts.map((context) => {
+    if (context instanceof Context) return elements(context.saved.shape);
+    throw wrongKind('contexts', 'those of forwardGhost()', context);
+  });
+  checkFloats('dy', dy, bn.dtype, [sizes.reduce((total, size) => total + size, 0)]);
+  const dx = dy.slice() as Floats;
+  let dweight: Floats | null = null, dbias: Floats | null = null, start = 0;
+  contexts.forEach((context, i) => {
+    const end = start + sizes[i]!;
+    const slice = (values: Floats) => values.subarray(start, end) as Float32Array;
+    const part: Gradients<Floats> = bn.backward(slice(dy), { context, out: slice(dx) });
+    dweight = added(dweight, part.dweight);
+    dbias = added(dbias, part.dbias);
+    start = end;
+  });
+  return { dx, dweight, dbias, dresidual: null };
+}
+
+function added(total: Floats | null, part: Floats | null): Floats | null {
+  if (total === null || part === null) return part;
+  return total.map((value, c) => value + part[c]!) as Floats;
+}
+
+function checkArray(name: string, value: unknown): asserts value is readonly unknown[] {
+  if (!Array.isArray(value)) throw wrongKind(name, 'an array', value);
+}
