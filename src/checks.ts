@@ -1,4 +1,4 @@
-/** Checks of arguments, and the errors they throw: what was expected under a name, and what came. */
+/** Checks of arguments and their errors: the name, what was expected, what came. */
 
 /** For a value of the wrong kind. */
 export function wrongKind(name: string, expected: string, value: unknown, where = ''): TypeError {
@@ -10,12 +10,12 @@ export function wrongValue(name: string, expected: string, got: unknown): RangeE
   return new RangeError(`"${name}" expected ${expected}, got ${got}`);
 }
 
-/** For what `dispose` has been called on. */
+/** For an object that has been disposed. */
 export function disposed(name: string): TypeError {
   return new TypeError(`${name} expected to be in use, got one that has been disposed`);
 }
 
-/** A value in an error message: what kind it is, and which where that is short. */
+/** A value in an error message: its kind, and the value itself if that is short. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined || typeof value === 'boolean') return String(value);
   if (typeof value === 'number' || typeof value === 'bigint') return `${typeof value} ${value}`;
@@ -25,22 +25,23 @@ export function describe(value: unknown): string {
   return typeof length === 'number' ? `${name} of length ${length}` : name;
 }
 
-/** @throws {TypeError} where options are no object or hold a key that nothing reads: a misspelt option is no option. */
+/** @throws {TypeError} options is not an object, or has an unknown key (a misspelt option would otherwise be ignored). */
 export function checkOptions(name: string, options: unknown, keys: readonly string[]): void {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`${name}() expected an object of options, got ${describe(options)}`);
   }
   for (const key in options) {
-    if (!keys.includes(key) && Object.hasOwn(options, key)) throw new TypeError(`${name}() expected options ${keys.join(', ')}, got "${key}"`);
+    if (keys.includes(key) || !Object.hasOwn(options, key)) continue;
+    throw new TypeError(`${name}() expected options ${keys.join(', ')}, got "${key}"`);
   }
 }
 
-/** @throws {TypeError} anything but true or false. */
+/** @throws {TypeError} not true or false. */
 export function checkBoolean(name: string, value: unknown): asserts value is boolean {
   if (typeof value !== 'boolean') throw wrongKind(name, 'true or false', value);
 }
 
-/** @throws {TypeError} no string. @throws {RangeError} none of the choices. undefined passes. */
+/** @throws {TypeError} not a string. @throws {RangeError} not one of the choices. undefined passes. */
 export function checkOneOf(name: string, value: unknown, choices: readonly string[]): void {
   if (value === undefined) return;
   const wanted = choices.map((choice) => `'${choice}'`).join(' or ');
@@ -48,24 +49,27 @@ export function checkOneOf(name: string, value: unknown, choices: readonly strin
   if (!choices.includes(value)) throw wrongValue(name, wanted, `'${value}'`);
 }
 
-/** @throws {TypeError} no number. @throws {RangeError} one outside of [least, most]. */
+/** @throws {TypeError} not a number. @throws {RangeError} not in [least, most]. */
 export function checkNumber(name: string, value: unknown, least = 0, most = Number.MAX_VALUE): asserts value is number {
   if (typeof value !== 'number') throw wrongKind(name, 'a number', value);
   if (!(value >= least && value <= most)) throw wrongValue(name, `a number from ${least} to ${most}`, value);
 }
 
-/** @throws {TypeError} no number. @throws {RangeError} no integer, or one below `least`. */
+/** @throws {TypeError} not a number. @throws {RangeError} not an integer, or below `least`. */
 export function checkInteger(name: string, value: unknown, least: 0 | 1): asserts value is number {
   if (typeof value !== 'number') throw wrongKind(name, 'a number', value);
   if (!isCount(value) || value < least) throw wrongValue(name, `a ${least === 0 ? 'non-negative' : 'positive'} integer`, value);
 }
 
-/** Whether a number is an integer that may count something. */
+/** Whether a value is a non-negative integer. */
 export function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** @throws {TypeError} neither an array nor anything like one. @throws {RangeError} another length, where one is given. `as`: what says so. */
+/**
+ * @param as - what the length comes from, for the message
+ * @throws {TypeError} not an array or array-like. @throws {RangeError} another length, if one is given.
+ */
 export function checkList(name: string, value: unknown, length?: number, as?: string): asserts value is ArrayLike<unknown> {
   const list = value as ArrayLike<unknown> | null | undefined;
   if (typeof list !== 'object' || typeof list?.length !== 'number') {
@@ -74,24 +78,27 @@ export function checkList(name: string, value: unknown, length?: number, as?: st
   if (length !== undefined) checkLength(name, list, length, as);
 }
 
-/** @throws {TypeError} where an element is not a number. */
+/** @throws {TypeError} an element is not a number. */
 export function checkNumbers(name: string, values: ArrayLike<unknown>): asserts values is ArrayLike<number> {
   for (let i = 0; i < values.length; i++) {
     if (typeof values[i] !== 'number') throw wrongKind(name, 'numbers', values[i], ` at index ${i}`);
   }
 }
 
-/** @throws {RangeError} another length. `as`: what says so. */
+/**
+ * @param as - what the length comes from, for the message
+ * @throws {RangeError} another length.
+ */
 export function checkLength(name: string, { length }: ArrayLike<unknown>, expected: number, as = ''): void {
   if (length !== expected) throw wrongValue(name, `length ${expected}${as}`, `length ${length}`);
 }
 
-/** Whether a value is a typed array of this type. By its tag: arrays of another realm (an iframe, a sandbox) are welcome. */
+/** Whether a value is a typed array of this type. By its tag, so that arrays of another realm (an iframe, a sandbox) pass. */
 export function isTypedArray(value: unknown, type: string): value is ArrayLike<number> {
   return ArrayBuffer.isView(value) && (value as Uint8Array)[Symbol.toStringTag] === type;
 }
 
-/** For what is no typed array of this type and length. `of`: of what it is the length. */
+/** For a value that is not a typed array of this type and length. `of`: what has that length. */
 export function wrongArray(name: string, value: unknown, type: string, length: number, of: string): Error {
   const expected = `${type} of length ${length}${of}`;
   return isTypedArray(value, type) ? wrongValue(name, expected, `length ${value.length}`) : wrongKind(name, expected, value);

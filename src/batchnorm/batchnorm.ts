@@ -25,8 +25,8 @@ export function checkBatchNorm(name: string, bn: unknown): asserts bn is BatchNo
 /**
  * Batch normalization over [N, C, ...] or [N, ..., C] with train and eval modes, running statistics and backward.
  *
- * y = (x - mean) / sqrt(variance + eps) * weight + bias, per channel. Training takes mean and biased variance of the
- * batch and moves the running statistics towards them; eval takes the running statistics.
+ * y = (x - mean) / sqrt(variance + eps) * weight + bias, per channel. Training uses mean and biased variance of the
+ * batch and moves the running statistics towards them; eval uses the running statistics.
  * Ioffe & Szegedy 2015, arXiv 1502.03167, Alg. 1 and 2.
  */
 export class BatchNorm {
@@ -99,52 +99,56 @@ export class BatchNorm {
     this.#layer.numBatchesTracked = value;
   }
 
-  /** Whether batch statistics normalise and running ones follow them; true at first. */
+  /** Whether forward normalises with batch statistics and tracks them; true at first. */
   get training(): boolean {
     return this.#layer.training;
   }
 
-  /** Normalises with batch statistics from here on, and tracks them; `train(false)` is `eval()`. @throws {TypeError} not a boolean. */
+  /** From now on, normalises with batch statistics and tracks them; `train(false)` is `eval()`. @throws {TypeError} not a boolean. */
   train(mode = true): this {
     checkBoolean('mode', mode);
     this.#layer.training = mode;
     return this;
   }
 
-  /** Normalises with running statistics from here on; with those of the batch where none are tracked. */
+  /** From now on, normalises with running statistics, or with those of the batch where none are tracked. */
   eval(): this {
     return this.train(false);
   }
 
-  /** Whether `freeze` is in force. */
+  /** Whether `freeze` is in effect. */
   get frozen(): boolean {
     return this.#layer.frozen;
   }
 
-  /** Normalises with running statistics and leaves them alone, whatever `train` says, until `unfreeze`. @throws {TypeError} without them. */
+  /**
+   * Normalises with running statistics and leaves them alone, whatever `train` says, until `unfreeze`.
+   *
+   * @throws {TypeError} there are none.
+   */
   freeze(): this {
     if (!this.runningMean) throw new TypeError('freeze() expected running statistics, got trackRunningStats false');
     this.#layer.frozen = true;
     return this;
   }
 
-  /** Takes back `freeze`: the mode is again what `train` or `eval` said last. */
+  /** Undoes `freeze`: the mode is again the one last set by `train` or `eval`. */
   unfreeze(): this {
     this.#layer.frozen = false;
     return this;
   }
 
-  /** What computes: the one given, or the shared one. */
+  /** The runtime that computes: the one given, or the shared one. */
   get runtime(): Runtime {
     return this.#layer.engine();
   }
 
-  /** What follows the affine map. */
+  /** The activation applied last. */
   get activation(): 'none' | 'relu' {
     return this.#layer.settings.activation;
   }
 
-  /** Live limits of batch renormalization: a schedule writes into them. null without. */
+  /** Live limits of batch renormalization: a schedule writes into them. null without renormalization. */
   get renorm(): RenormLimits | null {
     return this.#layer.settings.renorm;
   }
@@ -161,8 +165,8 @@ export class BatchNorm {
    * @param x - [N, C, ...] or [N, ..., C], row-major. Kept by reference for backward: leave its values alone until then.
    * @param shape - of a typed array; rank 2 or more. A batch without values gives an empty y and changes nothing.
    * @returns a new array, or `out`
-   * @throws {TypeError} x or out of another kind or dtype than the module's; a disposed tensor.
-   * @throws {RangeError} a length or shape that does not fit; one value per channel in training; out of memory.
+   * @throws {TypeError} x or out is of another kind or dtype than the layer's, or a disposed tensor.
+   * @throws {RangeError} a length or shape does not fit; one value per channel in training; out of memory.
    */
   forward(x: Float32Array, shape: readonly number[], options?: ForwardOptions<Float32Array>): Float32Array;
   forward(x: Float64Array, shape: readonly number[], options?: ForwardOptions<Float64Array>): Float64Array;
@@ -174,12 +178,12 @@ export class BatchNorm {
   }
 
   /**
-   * `forward` with batch statistics that are given, those of a larger batch of which x is a part. They enter the
-   * running statistics like a batch's own (`updateStats: false` leaves these alone): once for the whole batch. Where
-   * `forward` would not take batch statistics, in eval or frozen, neither does this.
+   * `forward` with given batch statistics: those of a larger batch of which x is a part. They enter the
+   * running statistics like a batch's own (`updateStats: false` leaves these alone): once for the whole batch. In eval or
+   * frozen they are not used, as in `forward`.
    *
    * @param statistics - from `moments`, and `mergeMoments` over the parts
-   * @throws {TypeError | RangeError} as `forward`; statistics of another number of channels or of no values.
+   * @throws {TypeError | RangeError} as `forward`; statistics of another number of channels, or of no values.
    */
   forwardWith(
     statistics: Moments, x: Float32Array, shape: readonly number[], options?: ForwardOptions<Float32Array>,
@@ -198,13 +202,13 @@ export class BatchNorm {
   }
 
   /**
-   * The gradients of the loss by x, weight and bias, from its gradient by y. Alg. 1 differentiated, section 3; a forward
+   * The gradients of the loss with respect to x, weight and bias, from that with respect to y. Alg. 1 differentiated, section 3; a forward
    * of mode 'running' is differentiated with its statistics as constants.
    *
    * @param dy - of the kind, shape and dtype of that forward's x
    * @returns new arrays each time; dx is `out` where given. Parameter gradients are not accumulated.
-   * @throws {TypeError} no forward before; a context of another module, or of a forward that wrote over its x;
-   *   dy or out of another kind or dtype. @throws {RangeError} another length or shape; out of memory.
+   * @throws {TypeError} there was no forward; a context of another layer, or of a forward that wrote over its x;
+   *   dy or out is of another kind or dtype. @throws {RangeError} another length or shape; out of memory.
    */
   backward(dy: Float32Array, options?: BackwardOptions<Float32Array>): Gradients<Float32Array>;
   backward(dy: Float64Array, options?: BackwardOptions<Float64Array>): Gradients<Float64Array>;
@@ -243,16 +247,16 @@ export class BatchNorm {
     return backward(this.#layer, dy, options, sums) as Gradients<Floats> | Gradients<Tensor>;
   }
 
-  /** Copies under torch's names: weight, bias, running_mean, running_var, num_batches_tracked, as far as they exist. */
+  /** Copies under torch's names: weight, bias, running_mean, running_var and num_batches_tracked, those that exist. */
   stateDict(): Record<string, Floats | number> {
     return stateDict(this.#layer);
   }
 
   /**
-   * Takes over a state dictionary, all or nothing. Values are copied; num_batches_tracked may be missing (then 0), a
+   * Loads a state dictionary, all or nothing. Values are copied; num_batches_tracked may be missing (then 0), a
    * bigint, or an array of one.
    *
-   * @throws {TypeError} a name missing or unknown, or a value of the wrong kind.
+   * @throws {TypeError} a name is missing or unknown, or a value is of the wrong kind.
    * @throws {RangeError} another length, a negative variance.
    */
   loadStateDict(state: Record<string, ArrayLike<number> | number | bigint>): this {
@@ -260,7 +264,7 @@ export class BatchNorm {
     return this;
   }
 
-  /** A copy of running statistics and counter: a batch that is run again or thrown away need not count. */
+  /** A copy of running statistics and counter, for `restore`: a batch that is run twice or discarded need not count. */
   snapshot(): Snapshot {
     const { runningMean, runningVar, numBatchesTracked } = this;
     const snapshot: Snapshot = {
@@ -272,7 +276,7 @@ export class BatchNorm {
     return snapshot;
   }
 
-  /** Running statistics and counter as they were. @throws {TypeError} anything but a snapshot of this module. */
+  /** Sets running statistics and counter back to a snapshot. @throws {TypeError} not a snapshot of this layer. */
   restore(snapshot: Snapshot): this {
     if (!this.#snapshots.has(snapshot)) {
       throw wrongKind('snapshot', "one of this module's snapshot()", snapshot);
@@ -291,19 +295,19 @@ export class BatchNorm {
     return this;
   }
 
-  /** Lets go of the latest context, and with it of x. All that computes throws a TypeError from then on. */
+  /** Releases the latest context, and with it x. From then on everything that computes throws a TypeError. */
   dispose(): void {
     this.#layer.dispose();
   }
 
   /**
-   * Runs an action of several forwards as one: where it throws, running statistics, counter and context are as they were.
-   * For the package itself; a static block would keep bundlers from leaving the class out where it is not used.
+   * Runs several forwards as one: if the action throws, running statistics, counter and context are as they were before.
+   * For the package itself. A static block would keep bundlers from dropping the class where it is not used.
    *
    * @internal
    */
   atomically<T>(action: () => T): T {
-    // Asking for the context keeps the forwards of the action from writing into its arrays.
+    // Reading the context keeps the forwards of the action from writing into its arrays.
     const { context } = this, before = this.snapshot();
     try {
       return action();

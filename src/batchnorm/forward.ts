@@ -20,7 +20,7 @@ export interface ForwardOptions<A> {
   out?: A;
   /** Added after the affine map, before the activation; of the shape and type of x. */
   residual?: A;
-  /** [N, ...positions], 0 where a position does not count: it takes no part in statistics or gradients, and y is 0. Copied. */
+  /** [N, ...positions], 0 where a position does not count: it has no part in statistics or gradients, and y is 0 there. Copied. */
   mask?: Uint8Array;
   /** Default true in training; false leaves running statistics and the counter untouched. */
   updateStats?: boolean;
@@ -92,7 +92,7 @@ function callOf(layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, 
   };
 }
 
-/** Which statistics normalise, Alg. 1 or Alg. 2. @throws {RangeError} where the batch allows none. */
+/** Which statistics normalise, Alg. 1 or Alg. 2. @throws {RangeError} the batch allows none. */
 function modeOf(
   { runningMean, frozen, training, settings }: LayerState, count: number, shape: readonly number[],
 ): 'batch' | 'running' {

@@ -44,7 +44,7 @@ export class LayerState {
     this.#runtime = runtime;
   }
 
-  /** What computes. @throws {TypeError} after dispose, the layer's or its own. */
+  /** The runtime that computes. @throws {TypeError} the layer or the runtime has been disposed. */
   engine(): Engine {
     if (this.#disposed) throw disposed('BatchNorm');
     this.#runtime ??= sharedRuntime();

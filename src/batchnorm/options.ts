@@ -5,14 +5,14 @@ import type { Runtime } from '../runtime/engine.js';
 import type { DType } from '../runtime/kernels.js';
 import type { Layout } from '../runtime/shape.js';
 
-/** Whose defaults to take. */
+/** The framework whose defaults apply. */
 export type Convention = 'torch' | 'keras' | 'onnx' | 'flax' | 'caffe' | 'paper';
 
 /**
- * The defaults of each framework. `momentum` always weighs the new batch, so that Keras' 0.99 stands as 0.01;
+ * The defaults of each framework. `momentum` always weighs the new batch, so that Keras' 0.99 is written as 0.01;
  * null is the cumulative average.
  *
- * The paper (Ioffe & Szegedy 2015, Alg. 2) averages over batches and takes m / (m - 1) times the batch variance;
+ * The paper (Ioffe & Szegedy 2015, Alg. 2) averages over batches, with m / (m - 1) times the batch variance;
  * it leaves eps open.
  */
 export const CONVENTIONS: Record<
@@ -33,13 +33,13 @@ export interface BatchNormOptions {
   dtype?: DType;
   /** Default 'channels-first'. */
   layout?: Layout;
-  /** Whose defaults `eps`, `momentum` and `runningVariance` take; default 'torch'. A field given explicitly wins. */
+  /** The framework whose defaults apply to `eps`, `momentum` and `runningVariance`; default 'torch'. A field given explicitly wins. */
   convention?: Convention;
   /** Added to the variance inside the square root; finite, at least 0. torch: 1e-5. */
   eps?: number;
   /** Weight of the new batch in the running statistics, in [0, 1]; null: cumulative average. torch: 0.1. */
   momentum?: number | null;
-  /** Variance that enters the running statistics; the normalisation itself takes the biased one. torch: 'unbiased'. */
+  /** Variance that enters the running statistics; the normalisation itself uses the biased one. torch: 'unbiased'. */
   runningVariance?: RunningVariance;
   /** Whether there is a weight (gamma); default true. */
   weight?: boolean;
@@ -51,7 +51,7 @@ export interface BatchNormOptions {
   activation?: 'none' | 'relu';
   /**
    * A training batch of one value per channel. 'error' (default) refuses it; 'running' normalises it as eval would and
-   * leaves the running statistics alone; 'zero' takes its variance as 0, so that y is the bias and dx is 0.
+   * leaves the running statistics alone; 'zero' treats its variance as 0, so that y is the bias and dx is 0.
    */
   onSingleValue?: 'error' | 'running' | 'zero';
   /**
@@ -61,7 +61,7 @@ export interface BatchNormOptions {
   onNonFinite?: 'propagate' | 'skip' | 'error';
   /** Batch renormalization in training (Ioffe 2017): bounds of its corrections r and d. Read at every forward. */
   renorm?: RenormLimits;
-  /** Where tensors live and what computes; default: one shared runtime, made on first use. */
+  /** The runtime that holds the tensors and computes; default: one shared runtime, made on first use. */
   runtime?: Runtime;
 }
 
@@ -121,7 +121,8 @@ export function settingsOf(channels: number, options: BatchNormOptions): Setting
   checkNumber('eps', eps);
   if (momentum !== null) checkNumber('momentum', momentum, 0, 1);
   return {
-    dtype, layout, eps, momentum, runningVariance, weight, bias, trackRunningStats, activation, onSingleValue, onNonFinite, renorm: renorm ?? null,
+    dtype, layout, eps, momentum, runningVariance, weight, bias, trackRunningStats, activation, onSingleValue, onNonFinite,
+    renorm: renorm ?? null,
   };
 }
 

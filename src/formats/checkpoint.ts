@@ -6,16 +6,16 @@ import type { Floats } from '../runtime/kernels.js';
 import { elements, listed } from '../runtime/shape.js';
 import { checkStrings, isObject, readSafetensors, within } from './safetensors.js';
 
-/** Modules by the prefix of their names in a file, such as 'layer1.0.bn1.', or '' for none. */
+/** BatchNorms by the prefix of their names in a file, such as 'layer1.0.bn1.', or '' for no prefix. */
 export type Layers = Readonly<Record<string, BatchNorm>>;
 
 /**
  * Loads batch norm layers from a safetensors file, all of them or none.
  *
- * @param layers - values are copied and rounded to the module's dtype; num_batches_tracked may be missing (then 0). Other
+ * @param layers - values are copied and rounded to the layer's dtype; num_batches_tracked may be missing (then 0). Other
  *   tensors of the file are left alone
- * @throws {TypeError | RangeError} as `readSafetensors` and `loadStateDict`; a tensor of another shape than [C] or a dtype
- *   that is none of F32, F64, F16 and BF16 (of the counter: [], I64).
+ * @throws {TypeError | RangeError} as `readSafetensors` and `loadStateDict`; a tensor has another shape than [C], or a dtype
+ *   other than F32, F64, F16 and BF16 (for the counter: [], I64).
  */
 export function loadSafetensors(layers: Layers, bytes: Uint8Array | ArrayBuffer): void {
   checkLayers(layers);
@@ -35,7 +35,7 @@ export function loadSafetensors(layers: Layers, bytes: Uint8Array | ArrayBuffer)
       }
       state[name] = tensor.read();
     }
-    // A trial: what would throw throws here, before any module has changed.
+    // A trial: an error is thrown here, before any layer has changed.
     const { channels, dtype, weight, bias, runningMean } = bn;
     const options = { dtype, weight: weight !== null, bias: bias !== null, trackRunningStats: runningMean !== null };
     within(prefix, () => new BatchNorm(channels, options).loadStateDict(state as never));
@@ -47,9 +47,9 @@ export function loadSafetensors(layers: Layers, bytes: Uint8Array | ArrayBuffer)
 /**
  * The bytes of a safetensors file of batch norm layers, as Python's package writes them: by alignment, then by name.
  *
- * @param layers - F32 or F64 by the module's dtype, num_batches_tracked I64
- * @param metadata - strings to go along; default `{ format: 'pt' }`, by which PyTorch's loaders know their files
- * @throws {TypeError} no modules, or metadata other than strings.
+ * @param layers - F32 or F64 by the layer's dtype, num_batches_tracked I64
+ * @param metadata - strings to store; default `{ format: 'pt' }`, by which PyTorch's loaders know their files
+ * @throws {TypeError} layers are not BatchNorms, or metadata is not strings.
  */
 export function writeSafetensors(layers: Layers, metadata: Readonly<Record<string, string>> = { format: 'pt' }): Uint8Array {
   checkLayers(layers);

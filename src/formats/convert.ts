@@ -1,4 +1,4 @@
-/** Modules made from what other frameworks save: their names, their words for eps and momentum, their variance. */
+/** BatchNorms from what other frameworks save: their names, their words for eps and momentum, their variance. */
 import { BatchNorm } from '../batchnorm/batchnorm.js';
 import { type BatchNormOptions, CONVENTIONS } from '../batchnorm/options.js';
 import { ARRAYS, COUNTER } from '../batchnorm/state-dict.js';
@@ -8,26 +8,26 @@ import {
 import type { RunningVariance } from '../passes/formulas.js';
 import type { Layout } from '../runtime/shape.js';
 
-/** Options that every converter takes. */
+/** Options of every converter. */
 export interface ConvertOptions extends Pick<BatchNormOptions, 'dtype' | 'layout' | 'runtime'> {
-  /** Variance that the checkpoint holds; default: what its framework tracks. */
+  /** Variance that the checkpoint holds; default: the one its framework tracks. */
   savedVariance?: RunningVariance;
-  /** Variance that the module holds and goes on tracking; default: that of the checkpoint, so that nothing changes. */
+  /** Variance that the BatchNorm holds and goes on tracking; default: that of the checkpoint, so that nothing changes. */
   runningVariance?: RunningVariance;
-  /** n, the values per channel of a training batch (N times all positions), where variances are to be converted. */
+  /** n, the values per channel of a training batch (N times all positions). Needed to convert variances. */
   count?: number;
 }
 
 /** What a converter returns. */
 export interface Converted {
   readonly module: BatchNorm;
-  /** What could not be taken over exactly, a sentence each; empty where all could. */
+  /** What could not be converted exactly, one sentence each; empty if everything could. */
   readonly notes: readonly string[];
 }
 
-/** Words of `torch.nn.BatchNorm*d`. */
+/** Arguments of `torch.nn.BatchNorm*d`. */
 export interface TorchConfig {
-  /** In front of every name, such as 'layer1.0.bn1.'; default ''. */
+  /** The start of every name, such as 'layer1.0.bn1.'; default ''. */
   prefix?: string;
   eps?: number;
   momentum?: number | null;
@@ -41,14 +41,14 @@ export interface FlaxConfig {
   momentum?: number;
 }
 
-/** Words of a Keras layer's `get_config()`; others than these are left alone. */
+/** Fields of a Keras layer's `get_config()`; others are ignored. */
 export interface KerasConfig extends FlaxConfig {
   scale?: boolean;
   center?: boolean;
   readonly [other: string]: unknown;
 }
 
-/** Attributes of an ONNX BatchNormalization node; others than these are left alone. */
+/** Attributes of an ONNX BatchNormalization node; others are ignored. */
 export interface OnnxAttributes extends Omit<FlaxConfig, 'axis'> {
   training_mode?: number;
   readonly [other: string]: unknown;
@@ -60,20 +60,20 @@ export interface FlaxVariables {
   batch_stats: { mean: ArrayLike<number>; var: ArrayLike<number> };
 }
 
-/** An array of a checkpoint: its name in torch, its name there, and what stands under it. */
+/** An array of a checkpoint: its name in torch, its name there, and its value. */
 type Part = readonly [name: string, word: string, values: unknown];
 
 const TORCH: readonly string[] = [...ARRAYS, COUNTER];
 
 /**
- * A module from a `state_dict` of PyTorch.
+ * A BatchNorm from a `state_dict` of PyTorch.
  *
- * @param state - arrays of [C]; weight and bias, the running statistics and the counter are there or not, as in torch.
+ * @param state - arrays of [C]; weight and bias, the running statistics and the counter may be missing, as in torch.
  *   Names without the prefix are left alone. Values are copied and rounded to `dtype`
  * @param config - `eps` (1e-5), `momentum` (0.1, weighs the new batch; null: cumulative) and `prefix` ('')
- * @returns a module in training mode, 'channels-first' unless `options.layout` says otherwise
- * @throws {TypeError} no name with the prefix, or one that a batch norm does not have; a value of the wrong kind.
- * @throws {RangeError} arrays of different lengths, a number out of range.
+ * @returns a BatchNorm in training mode, 'channels-first' unless `options.layout` says otherwise
+ * @throws {TypeError} no name has the prefix, or a name is not one of a batch norm; a value is of the wrong kind.
+ * @throws {RangeError} arrays have different lengths, or a number is out of range.
  */
 export function fromTorch(
   state: Record<string, ArrayLike<number> | ArrayLike<bigint> | number | bigint>, config: TorchConfig = {},
@@ -95,15 +95,15 @@ export function fromTorch(
 }
 
 /**
- * A module from the weights and the config of a Keras (or tfjs) BatchNormalization layer.
+ * A BatchNorm from the weights and the config of a Keras (or tfjs) BatchNormalization layer.
  *
  * @param weights - as `get_weights()` orders them: gamma where `scale`, beta where `center`, moving_mean,
  *   moving_variance; arrays of [C], copied
  * @param config - `epsilon` (1e-3), `momentum` (0.99, weighs the old value), `scale`, `center` (true), `axis` (-1)
  * @param options - `savedVariance: 'unbiased'` for Keras 2 layers on 4-D inputs, which ran fused
- * @returns a module in training mode, 'channels-last' unless `axis` is 1 or `options.layout` says otherwise; an axis of 2 or more
- *   is taken for the last one, and noted
- * @throws {TypeError | RangeError} as `fromTorch`; another number of weights, an axis that is neither 1 nor the last.
+ * @returns a BatchNorm in training mode, 'channels-last' unless `axis` is 1 or `options.layout` says otherwise; an axis of 2 or more
+ *   is read as the last one, and noted
+ * @throws {TypeError | RangeError} as `fromTorch`; another number of weights, or an axis that is neither 1 nor the last.
  */
 export function fromKeras(
   weights: readonly ArrayLike<number>[], config: KerasConfig = {}, options: ConvertOptions = {},
@@ -126,13 +126,13 @@ export function fromKeras(
 }
 
 /**
- * A module from the attributes and inputs of an ONNX BatchNormalization node.
+ * A BatchNorm from the attributes and inputs of an ONNX BatchNormalization node.
  *
  * @param inputs - scale, B, input_mean and input_var, the inputs 1 to 4 by the operator's names; arrays of [C], copied
  * @param attributes - `epsilon` (1e-5), `momentum` (0.9, weighs the old value), `training_mode` (0)
  * @param options - `savedVariance: 'unbiased'` where the file was exported from a framework that tracks that, as PyTorch
- * @returns a module in the mode of `training_mode`, 'channels-first' unless `options.layout` says otherwise
- * @throws {TypeError | RangeError} as `fromTorch`; the attribute `spatial` of old files being 0.
+ * @returns a BatchNorm in the mode of `training_mode`, 'channels-first' unless `options.layout` says otherwise
+ * @throws {TypeError | RangeError} as `fromTorch`; the attribute `spatial` of old files is 0.
  */
 export function fromOnnx(
   inputs: Record<'scale' | 'B' | 'input_mean' | 'input_var', ArrayLike<number>>,
@@ -157,13 +157,13 @@ export function fromOnnx(
 }
 
 /**
- * A module from the variables of a Flax BatchNorm.
+ * A BatchNorm from the variables of a Flax BatchNorm.
  *
- * @param variables - `params.scale` and `params.bias` as far as they exist, `batch_stats.mean`, `batch_stats.var`; arrays of
+ * @param variables - `params.scale` and `params.bias` if they exist, `batch_stats.mean`, `batch_stats.var`; arrays of
  *   [C], copied
  * @param config - `epsilon` (1e-5), `momentum` (0.99, weighs the old value), `axis` (-1)
- * @returns a module in training mode, 'channels-last' unless `axis` is 1 or `options.layout` says otherwise; an axis of 2 or more
- *   is taken for the last one, and noted
+ * @returns a BatchNorm in training mode, 'channels-last' unless `axis` is 1 or `options.layout` says otherwise; an axis of 2 or more
+ *   is read as the last one, and noted
  * @throws {TypeError | RangeError} as `fromKeras`.
  */
 export function fromFlax(variables: FlaxVariables, config: FlaxConfig = {}, options: ConvertOptions = {}): Converted {
@@ -178,7 +178,7 @@ export function fromFlax(variables: FlaxVariables, config: FlaxConfig = {}, opti
   return fromOldValue('flax', parts, config, options);
 }
 
-/** Frameworks that say epsilon, and whose momentum weighs the old value. */
+/** Frameworks that say epsilon and whose momentum weighs the old value. */
 function fromOldValue(
   convention: 'keras' | 'onnx' | 'flax', parts: Part[], config: FlaxConfig, options: ConvertOptions,
 ): Converted {
@@ -229,15 +229,15 @@ function build(
       state.running_var = Float64Array.from(running_var, (value) => value * ratio);
     }
   }
-  const module = new BatchNorm(first.length, {
+  const bn = new BatchNorm(first.length, {
     convention, eps, momentum, runningVariance, layout: options.layout ?? layout,
     weight: Boolean(weight), bias: Boolean(bias), trackRunningStats: Boolean(running_mean ?? running_var),
     dtype: options.dtype, runtime: options.runtime,
   });
-  return { module: module.loadStateDict(state), notes };
+  return { module: bn.loadStateDict(state), notes };
 }
 
-/** A number that a config may hold; undefined where it does not. */
+/** A number of a config; undefined if it is not there. */
 function numberOf(config: object, word: string, least?: number, most?: number): number | undefined {
   const value = (config as Record<string, unknown>)[word];
   if (value === undefined) return undefined;

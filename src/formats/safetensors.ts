@@ -154,7 +154,7 @@ export function within(name: string, action: () => void): void {
   }
 }
 
-/** @throws {TypeError} no object, or one that holds anything but strings. */
+/** @throws {TypeError} not an object, or one that holds anything but strings. */
 export function checkStrings(name: string, value: unknown): void {
   const strings = isObject(value) && Object.values(value).every((string) => typeof string === 'string');
   if (!strings) throw new TypeError(`"${name}" expected an object of strings, got another`);

@@ -24,12 +24,12 @@ export interface Group extends ChannelRange {
   readonly blocks: readonly Block[];
 }
 
-/** Channels of a group at most: bounds the scratch of a call, and keeps it in an L2 cache. */
+/** The most channels of a group: bounds the scratch of a call, and keeps it in an L2 cache. */
 export const MOST_CHANNELS = 4096;
 
 /**
- * Planes of more elements than LARGE come from DRAM. They are taken some channels at a time, of about as many elements
- * as CACHED in all, so that the second sweep finds in the cache what the first has read: 10 to 15 % less time from
+ * Planes of more elements than LARGE come from DRAM. They are processed a few channels at a time, about CACHED elements
+ * together, so that the second sweep finds in the cache what the first has read: 10 to 15 % less time from
  * 32x128x56x56 on. Smaller ones stay in the L3 cache anyway.
  */
 const LARGE = 2 ** 22;

@@ -1,11 +1,11 @@
-/** Masks: which positions of a batch count. One byte a position, [N, ...positions] whatever the layout; 0: masked. */
+/** Masks: which positions of a batch count. One byte per position, [N, ...positions] in any layout; 0: masked. */
 
 import { checkInteger, checkList, checkNumbers, isCount, isTypedArray, wrongArray, wrongValue } from '../checks.js';
 import type { Engine } from '../runtime/engine.js';
 import { type DType, type Geometry, LANES, type Pointer } from '../runtime/kernels.js';
 import type { Block } from './blocks.js';
 
-/** @throws {TypeError} no Uint8Array. @throws {RangeError} another length than one byte a position. */
+/** @throws {TypeError} not a Uint8Array. @throws {RangeError} another length than one byte per position. */
 export function checkMask(mask: unknown, { outer, inner }: Geometry): asserts mask is Uint8Array {
   const expected = outer * inner;
   if (!isTypedArray(mask, 'Uint8Array') || mask.length !== expected) {
@@ -13,7 +13,7 @@ export function checkMask(mask: unknown, { outer, inner }: Geometry): asserts ma
   }
 }
 
-/** A mask that outlives what a call allocates: a copy where it is a view of the memory, which growth would take away. */
+/** A mask that survives growth of the memory: a copy if it is a view of that memory. */
 export function keptFrom(engine: Engine, mask: Uint8Array): Uint8Array {
   return mask.buffer === engine.memory.buffer ? mask.slice() : mask;
 }
@@ -24,7 +24,7 @@ export function countValid(mask: Uint8Array, start = 0, end = mask.length): numb
   const words = (end - start) >> 2;
   if (words > 0 && (mask.byteOffset + start) % 4 === 0) {
     const four = new Int32Array(mask.buffer, mask.byteOffset + start, words);
-    // Four bytes at a time, without a branch that a processor cannot predict: the top bit of each byte becomes 1 where the
+    // Four bytes at a time, without a branch that a processor cannot predict: the top bit of each byte becomes 1 if the
     // byte is not 0, and a product adds the four up.
     for (let w = 0; w < words; w++) {
       const bytes = four[w]!;
@@ -41,7 +41,7 @@ export function countValid(mask: Uint8Array, start = 0, end = mask.length): numb
  * The mask of padded sequences: the first lengths[n] of `positions` count in sample n.
  *
  * @returns [N, positions]
- * @throws {TypeError} lengths or positions that are no numbers. @throws {RangeError} a length that is no integer from 0 to positions.
+ * @throws {TypeError} lengths or positions are not numbers. @throws {RangeError} a length is not an integer from 0 to positions.
  */
 export function maskFromLengths(lengths: ArrayLike<number>, positions: number): Uint8Array {
   checkList('lengths', lengths);
@@ -64,7 +64,7 @@ export interface Mask {
   readonly pitch: number;
   /** Address of a block's first position. 0: all count. */
   at(block: Block): Pointer;
-  /** Values a channel of a block that count. */
+  /** Values per channel of a block that count. */
   count(block: Block): number;
 }
 
@@ -77,12 +77,12 @@ export interface CountedMask {
   readonly total: number;
 }
 
-/** Bytes for a copy of a mask: those of another where they are as many, otherwise new ones. To be filled. */
+/** Bytes for a copy of a mask, to be filled: those of another mask of the same length, otherwise new ones. */
 export function bytesLike(mask: Uint8Array, other: CountedMask | null | undefined): Uint8Array {
   return other?.bytes.length === mask.length ? other.bytes : new Uint8Array(mask.length);
 }
 
-/** A mask in memory, packed as kernels read it. */
+/** A mask in memory, packed for the kernels. */
 export class MemoryMask implements Mask {
   readonly pitch: number;
   readonly #lanes: number;

@@ -58,9 +58,9 @@ const APART = 2176;
 export const STAGE_MARGIN = 4096;
 
 /**
- * An array that lives elsewhere, staged at an address with room for any block and STAGE_MARGIN bytes more.
+ * An array outside the memory, staged at an address with room for any block and STAGE_MARGIN bytes more.
  *
- * @param byteOffset - of the first array that takes this place, in its buffer
+ * @param byteOffset - of the first array in this slot, in its buffer
  */
 export function staged(
   engine: Engine, dtype: DType, array: () => Floats, geometry: Geometry, stage: Pointer, byteOffset = 0,
@@ -86,13 +86,13 @@ export function staged(
   };
 }
 
-/** What a pass may have, by name. */
+/** The names of tensors that a pass may have. */
 export type Name = 'x' | 'y' | 'residual' | 'dy' | 'dx' | 'dresidual' | 'output';
 
 /** Slot of the stage for each of them. What overwrites another shares its slot: y that of x, dx that of dy. */
 const SLOTS: Record<Name, number> = { x: 0, y: 0, residual: 1, dy: 1, dx: 1, dresidual: 2, output: 3 };
 
-/** Tensors of a pass, null where it has none of that name. */
+/** Tensors of a pass by name; null if it has none of that name. */
 export type Tensors = { readonly [N in Name]?: Values | null };
 
 /** The same as operands. */

@@ -24,7 +24,7 @@ export class Scratch {
   q: Pointer = 0;
   r: Pointer = 0;
   offset: Pointer = 0;
-  /** What kernels may write over. */
+  /** Scratch of the kernels. */
   work: Pointer = 0;
   /** Views of the above, [channels] each. */
   views!: ScratchViews;
@@ -34,7 +34,7 @@ export class Scratch {
     this.#dtype = dtype;
   }
 
-  /** Allocates for this many channels. To be the last thing that allocates in a call: growth detaches views. */
+  /** Allocates for this many channels. Must be the last allocation of a call: growth detaches views. */
   allocate(channels: number, inner: number): void {
     const engine = this.#engine;
     const sums = Math.ceil(channels / 2) * 16;

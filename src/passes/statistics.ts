@@ -55,7 +55,11 @@ export interface GradientSums {
   readonly dot: Float64Array;
 }
 
-/** The sums of several parts together. @throws {TypeError} no parts, or one that is not sums. @throws {RangeError} different numbers of channels. */
+/**
+ * The sums of several parts together.
+ *
+ * @throws {TypeError} no parts, or one that is not sums. @throws {RangeError} different numbers of channels.
+ */
 export function addGradientSums(...parts: GradientSums[]): GradientSums {
   const channels = checkSums(parts[0]).total.length;
   const sums = { total: new Float64Array(channels), dot: new Float64Array(channels) };

@@ -35,7 +35,7 @@ export function checkFloats(
   if (!isTypedArray(value, type) || value.length !== length) throw wrongArray(name, value, type, length, ` (${shape.join('x')})`);
 }
 
-/** @throws {RangeError} where two arrays share some bytes but do not start at the same one. */
+/** @throws {RangeError} two arrays share some bytes but do not start at the same one. */
 export function checkOverlap(nameA: string, a: Floats, nameB: string, b: Floats): void {
   if (a.buffer !== b.buffer || a.byteOffset === b.byteOffset) return;
   if (a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength) {
@@ -44,7 +44,11 @@ export function checkOverlap(nameA: string, a: Floats, nameB: string, b: Floats)
   }
 }
 
-/** A further input is of the kind and shape of another. @throws {TypeError} where one is a Tensor and the other is not; as `checkValues`. */
+/**
+ * Checks an input that must be of the kind and shape of another.
+ *
+ * @throws {TypeError} one is a Tensor and the other is not; as `checkValues`.
+ */
 export function checkInput(
   value: unknown, name: string, otherName: string, other: Values, dtype: DType, shape: readonly number[], engine: Engine,
 ): asserts value is Values {
@@ -55,7 +59,7 @@ export function checkInput(
   checkValues(name, value, dtype, shape, engine);
 }
 
-/** An output is of the kind of an input, and either that input or apart from it. */
+/** Checks an output: of the kind of an input, and either that input itself or apart from it. */
 export function checkOutput(
   out: unknown, name: string, input: Values, dtype: DType, shape: readonly number[], engine: Engine,
 ): asserts out is Values {
@@ -69,12 +73,12 @@ export function sameMemory(a: Values, b: Values): boolean {
   return a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length > 0;
 }
 
-/** The numbers themselves. */
+/** The values as a typed array. */
 export function floatsIn(values: Values): Floats {
   return values instanceof MemoryTensor ? values.data : values;
 }
 
-/** Runs `action`; where it throws, results that nobody will see are given back first. */
+/** Runs `action`; if it throws, frees the results first, which nobody will see. */
 export function releaseOnThrow(results: readonly Values[], action: () => void): void {
   try {
     action();

@@ -9,7 +9,7 @@ export interface Tensor {
   readonly data: Floats;
   readonly shape: readonly number[];
   readonly dtype: DType;
-  /** Gives the memory back. Any use after that throws a TypeError; a second dispose does nothing. */
+  /** Frees the memory. Any use after that throws a TypeError; a second dispose does nothing. */
   dispose(): void;
 }
 
@@ -24,9 +24,9 @@ export interface Runtime {
    * @throws {RangeError} where `data` has another length, or memory runs out.
    */
   tensor(shape: readonly number[], init?: { dtype?: DType; data?: ArrayLike<number> }): Tensor;
-  /** Bytes of live tensors, in whole cache lines. Scratch of a call is given back before the call returns. */
+  /** Bytes of live tensors, in whole cache lines. Scratch of a call is freed before the call returns. */
   readonly bytesInUse: number;
-  /** Lets go of all memory; tensors and modules of this runtime cannot be used any more. */
+  /** Releases all memory. Tensors and layers of this runtime cannot be used any more. */
   dispose(): void;
 }
 
@@ -73,7 +73,7 @@ export class Engine implements Runtime {
     if (!this.#disposed) this.#allocator.free(pointer);
   }
 
-  /** Memory for one call, with arbitrary content: what is small comes from a place that is always there. */
+  /** Memory for one call, with arbitrary content. A small amount comes from a place that is always reserved. */
   allocateScratch(bytes: number): Pointer {
     return bytes <= SMALL_BYTES ? this.#allocator.small : this.allocate(bytes);
   }

@@ -22,11 +22,11 @@ export interface Geometry {
 /** The kernels of one element type. */
 export interface Kernels {
   /**
-   * A mask as the other kernels take it, from a byte a position, 0: masked. mask may be bytes itself.
+   * Packs a mask for the other kernels, from one byte per position (0: masked). mask may be bytes itself.
    * mask[o, v] (u8, [outer, ceil(inner / lanes)]) = 16 * sum of 2^i over the masked positions i of the v-th `lanes` ones.
    */
   packMask(mask: Pointer, bytes: Pointer, outer: number, inner: number): void;
-  /** mean[c], m2[c] (f64) of the n values a channel that the mask lets pass. */
+  /** mean[c], m2[c] (f64) of the n values per channel that are not masked. */
   moments(
     mean: Pointer, m2: Pointer, x: Pointer, mask: Pointer, n: number,
     outer: number, channels: number, inner: number, pitch: number, maskPitch: number, scratch: Pointer,

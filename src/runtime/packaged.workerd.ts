@@ -1,4 +1,4 @@
-/** Stands in for packaged.ts under the `workerd` condition: that host compiles modules when it deploys, never later. */
+/** Stands in for packaged.ts under the `workerd` condition: that host compiles modules at deployment, never later. */
 import module from '../kernels.wasm';
 
 export function packaged(): WebAssembly.Module {

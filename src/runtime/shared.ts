@@ -1,9 +1,9 @@
-/** The kernel module on a shared memory: the threaded build of the wasm backend has one. */
+/** The kernel module for a shared memory, such as that of the threaded build of the tfjs wasm backend. */
 import { packaged, packagedBytes } from './packaged.js';
 
 let compiled: WebAssembly.Module | undefined;
 
-/** The kernel module that suits a memory. Nothing in the kernels needs to be atomic, so that one text serves both kinds. */
+/** The kernel module for a memory, shared or not. Nothing in the kernels has to be atomic, so one module serves both. */
 export function kernelModuleFor({ buffer }: WebAssembly.Memory): WebAssembly.Module {
   if (Object.prototype.toString.call(buffer) !== '[object SharedArrayBuffer]') return packaged();
   compiled ??= new WebAssembly.Module(importShared(packagedBytes()));

@@ -1,4 +1,4 @@
-/** What a host that knows WebAssembly modules makes of a file. */
+/** A .wasm file as imported by a host that knows WebAssembly modules. */
 declare module '*.wasm' {
   const module: WebAssembly.Module;
   export default module;

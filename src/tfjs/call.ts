@@ -15,9 +15,9 @@ export interface Call {
   readonly eps: number;
   /** Whether statistics are those of the batch, or given. */
   readonly mode: 'batch' | 'running';
-  /** Which positions the statistics are of; null: all. Everything is normalised. */
+  /** The positions that the statistics are of; null: all. Everything is normalised. */
   readonly mask: CountedMask | null;
-  /** Values of one channel that the statistics are of. */
+  /** Values per channel that the statistics are of. */
   readonly count: number;
   /** Filled by the forward: in f64, while tensors are f32. */
   readonly table: ChannelTable;
@@ -37,7 +37,7 @@ export interface Parameters {
   readonly variance: Source | null;
 }
 
-/** y from x; mean and variance of the batch into `statistics` where there is a place for them. */
+/** y from x; mean and variance of the batch into `statistics`, if given. */
 export function forward(
   { workspace }: Device, call: Call, x: Source, parameters: Parameters, y: Source, statistics: readonly Source[],
 ): void {
@@ -121,8 +121,8 @@ function run<T extends Record<string, Values | null>>(
 }
 
 /**
- * dx where statistics are of some positions only, or are used elsewhere as well: what flows back through y at fixed
- * statistics, and through the statistics to the positions that they are of.
+ * dx if the statistics are of some positions only, or are used elsewhere as well: the gradient through y at fixed
+ * statistics, plus the gradient through the statistics at the positions that they are of.
  *
  * dx = dy * slope + [masked in] ((x - mean) * q + r)
  */

@@ -16,16 +16,16 @@ export type Source = () => Float32Array;
 export interface Device {
   readonly engine: Engine;
   readonly workspace: Workspace;
-  /** Where a tensor is, or what it is in float32. May move it to the backend, and with that grow memory. */
+  /** The values of a tensor, as float32. May move it to the backend, which may grow memory. */
   locate(tensor: TensorInfo): Source;
-  /** New float32 tensors, filled by `compute`; none are left where that throws. */
+  /** New float32 tensors, filled by `compute`; none are left if that throws. */
   produce(shapes: readonly (readonly number[])[], compute: (outputs: readonly Source[]) => void): TensorInfo[];
 }
 
 const devices = new WeakMap<object, Device>();
 
 /**
- * The device of a backend: on its own memory if it has a WebAssembly one, on the arrays that it gives and takes if not.
+ * The device of a backend: on its own memory if that is a WebAssembly one, otherwise on arrays that are read from it and written to it.
  * Those of the cpu backend are the live ones.
  */
 export function deviceOf(backend: KernelBackend): Device {
@@ -37,7 +37,7 @@ export function deviceOf(backend: KernelBackend): Device {
   return device;
 }
 
-/** What of the wasm backend is used. Internal to tfjs, and unchanged since 4.0. */
+/** The parts of the wasm backend that are used. Internal to tfjs, and unchanged since 4.0. */
 interface WasmBackend extends KernelBackend {
   readonly wasm: {
     readonly HEAPU8: Uint8Array;
@@ -84,7 +84,8 @@ class MemoryDevice implements Device {
     const memory = [wasm.asm?.memory, wasm.wasmMemory].find((found) => found?.buffer === wasm.HEAPU8.buffer);
     if (memory === undefined) throw new TypeError('wasm backend expected a memory, got none');
     const simd = refusal() === undefined, allocator = new BackendAllocator(memory, wasm);
-    this.engine = new Engine(simd ? 'wasm-simd' : 'javascript', allocator, simd ? wasmKernels(memory, kernelModuleFor(memory)) : reference(allocator.memory));
+    const kernels = simd ? wasmKernels(memory, kernelModuleFor(memory)) : reference(allocator.memory);
+    this.engine = new Engine(simd ? 'wasm-simd' : 'javascript', allocator, kernels);
     this.workspace = new Workspace(this.engine, 'float32');
     this.#backend = backend;
     this.#memory = memory;
@@ -108,7 +109,7 @@ class MemoryDevice implements Device {
   }
 }
 
-/** Memory that the allocator of the backend's module hands out. */
+/** Memory from the allocator of the backend. */
 class BackendAllocator implements Allocator {
   readonly memory: Memory;
   readonly small: number;
@@ -180,7 +181,7 @@ class ArrayDevice implements Device {
   }
 }
 
-/** Integers, which tf.batchNorm lets through. */
+/** Integers, which tf.batchNorm accepts. */
 function converted(backend: KernelBackend, dataId: DataId): Source {
   const values = Float32Array.from(backend.readSync(dataId) as Int32Array);
   return () => values;

@@ -31,7 +31,7 @@ interface Inputs {
 const kernelFunc: tfc.KernelFunc = ({ inputs, attrs, backend }) =>
   fusedKernel(backend as tfc.KernelBackend, inputs as unknown as Inputs, attrs as unknown as Attributes);
 
-/** Replaces the kernel of both backends. A backend that is imported after that brings its own again. */
+/** Replaces the kernel of both backends. A backend imported later brings its own again. */
 export function registerFusedKernels(tf: Core): void {
   for (const backendName of BACKENDS) {
     const present = tf.getKernel(FUSED, backendName);
@@ -97,7 +97,7 @@ function fusedGradient(
   };
 }
 
-/** Axes that parameters vary along, from the first to the last of them, taken together as channels. */
+/** The axes that parameters vary along, from the first to the last, together as channels. */
 interface Spread {
   readonly outer: number;
   readonly channels: number;

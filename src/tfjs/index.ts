@@ -14,15 +14,15 @@ export interface Registered {
   /**
    * A layer with the config, the weights and the meaning of tf.layers.batchNormalization: axis -1, epsilon 1e-3, momentum
    * 0.99 that weighs the old value, biased moving variance. Any axis and rank, with or without scale and center;
-   * inference where it is not trainable; masked positions take no part in the statistics.
+   * inference if it is not trainable; masked positions have no part in the statistics.
    */
   batchNormalization(config?: BatchNormalizationConfig): tfl.layers.Layer;
   /**
-   * Normalises x by the statistics of the batch, or by given ones. Differentiable in everything that enters.
+   * Normalises x by the statistics of the batch, or by given ones. Differentiable with respect to every input.
    *
    * @param x - rank 1 to 6
    * @param options - axis, gamma, beta, eps, mean, variance
-   * @throws {Error} as operations of tfjs do, naming batchNorm.
+   * @throws {Error} like the operations of tfjs, naming batchNorm.
    */
   batchNorm(x: tfc.Tensor, options?: BatchNormOptions): BatchNormResult;
 }
@@ -35,7 +35,7 @@ const layerClasses = new WeakMap<object, ReturnType<typeof layerClass>>();
  * and tf.batchNorm runs on its kernels on the wasm and cpu backends. Import these before, or call this once more after.
  *
  * @param tf - the union namespace of @tensorflow/tfjs, or { ...core, ...layers }; without layers there is no layer
- * @throws {TypeError} anything else.
+ * @throws {TypeError} tf is anything else.
  */
 export function registerBatchNorm(tf: unknown): Registered {
   const core = tf as typeof tfc, { layers } = tf as Partial<typeof tfl>;

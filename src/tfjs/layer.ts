@@ -11,7 +11,7 @@ type Shape = (number | null)[];
 /** The config of tf.layers.batchNormalization. */
 export type BatchNormalizationConfig = NonNullable<Parameters<typeof tfl.layers.batchNormalization>[0]>;
 
-/** What of tfjs' own layer is used. */
+/** The parts of tfjs' own layer that are used. */
 interface StockLayer extends Layer {
   axis: number;
   readonly momentum: number;
@@ -27,7 +27,7 @@ type LayerClass = (new (config?: BatchNormalizationConfig) => StockLayer) & { cl
 /**
  * tfjs' own class with another `call`: config, weights and serialisation stay what they are.
  *
- * Keras' rules: inference where the layer is not trainable; masked positions take no part in the statistics, and are
+ * Keras' rules: inference if the layer is not trainable; masked positions have no part in the statistics, but are
  * normalised with them.
  */
 export function layerClass(tf: Core, layers: typeof tfl.layers): LayerClass {

@@ -36,7 +36,7 @@ export interface BatchNormResult {
   variance: Tensor;
 }
 
-/** What the layer asks for beside that. */
+/** Further options, for the layer. */
 export interface LayerOptions extends BatchNormOptions {
   /** 1 where x counts for the statistics: the first axes of x, or all but that of the channels. Keras normalises all the same. */
   mask?: Tensor | undefined;
@@ -81,7 +81,8 @@ export function normaliseTensor(tf: Core, input: Tensor, options: LayerOptions, 
   const mask = options.mask && inputs.mean === undefined ? maskOf(tf, options.mask, x.shape, geometry, options.axis ?? -1, fail) : null;
   if (mask instanceof tf.Tensor || !isFast(tf)) {
     const weights = mask instanceof tf.Tensor ? mask : weightsOf(tf, mask, geometry);
-    return withOperations(tf, inputs, geometry, eps, weights, mask instanceof Uint8Array ? countValid(mask) : geometry.outer * geometry.inner);
+    const count = mask instanceof Uint8Array ? countValid(mask) : geometry.outer * geometry.inner;
+    return withOperations(tf, inputs, geometry, eps, weights, count);
   }
   return withKernels(tf, inputs, geometry, eps, mask);
 }
@@ -146,7 +147,7 @@ function vectorOf(
   return shape.length === 1 ? tensor : tf.reshape(tensor, [channels]);
 }
 
-/** A mask as one byte a position, or as weights of the cube where it differs from channel to channel. */
+/** A mask as one byte per position, or as weights of the cube if it differs between channels. */
 function maskOf(
   tf: Core, mask: Tensor, shape: readonly number[], geometry: Geometry, axis: number, fail: Fail,
 ): Uint8Array | Tensor {

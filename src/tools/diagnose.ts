@@ -19,8 +19,8 @@ export interface Diagnosis {
 }
 
 /**
- * Looks at a batch without changing anything: how far the running statistics are from it, which channels are dead, and
- * how many values are not finite.
+ * Examines a batch without changing anything: how far it is from the running statistics, which channels are dead, and how
+ * many values are not finite.
  *
  * @param x - [N, C, ...] or [N, ..., C] in the layout of `bn`
  * @param options - `mask`: [N, ...positions], 0 where a position does not count; `runtime`: default: that of `bn`

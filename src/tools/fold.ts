@@ -1,4 +1,4 @@
-/** Folding: an evaluating batch norm disappears into the linear or convolution layer beside it. */
+/** Folding: in eval mode a batch norm can be merged into the linear or convolution layer beside it. */
 import { BatchNorm } from '../batchnorm/batchnorm.js';
 import { checkLength, checkOneOf, checkOptions, wrongKind, wrongValue } from '../checks.js';
 import { slopeOf } from '../passes/formulas.js';
@@ -12,7 +12,7 @@ export interface Layer {
   bias?: Floats | null;
 }
 
-/** How a layer's weight is to be read. Any number of kernel axes (H, W), none for a linear layer. */
+/** How to read a layer's weight. Any number of kernel axes (H, W), none for a linear layer. */
 export interface FoldOptions {
   /**
    * Order of the weight's axes, I counting the input channels of one group. 'OIHW' (default): PyTorch, [out, in] for a
@@ -24,9 +24,9 @@ export interface FoldOptions {
   shape?: readonly number[];
   /** Default 1. */
   groups?: number;
-  /** Where the layer stands; default 'before' the batch norm. */
+  /** Where the layer is; default 'before' the batch norm. */
   position?: 'before' | 'after';
-  /** Of a convolution that stands after: must be stated to be 0. */
+  /** Padding of a convolution after the batch norm: must be given, and 0. */
   padding?: number;
 }
 
@@ -39,18 +39,18 @@ interface Sums {
 }
 
 /**
- * The layer that does alone what it and the batch norm did, with the running statistics as they stand.
+ * The layer that replaces itself and the batch norm, with the current running statistics.
  *
  * Before: weight * a and (bias - mean) * a + beta, where a = gamma / sqrt(variance + eps) of the output channel. After:
  * weight * a of the input channel, and bias + sum of weight * (beta - mean * a). Ioffe & Szegedy 2015, Alg. 2 line 11;
- * in f64, rounded once. The activation of `bn` remains to be applied after the folded layer; before a layer after it
- * forbids folding, and so does padding, whose zeros would have to be beta - mean * a. A transposed convolution after is
- * refused, since its borders sum fewer inputs.
+ * in f64, rounded once. An activation of `bn` is not folded: apply it after the folded layer. A layer after the batch norm
+ * cannot be folded if there is an activation in between, or padding (its zeros would have to be beta - mean * a), or if it
+ * is a transposed convolution (its borders sum fewer inputs).
  *
  * @param layer - 'OIHW' unless `options.format` says otherwise
  * @returns new arrays of the types of the layer's (a bias that was absent: of the weight's); bn and layer stay as they are
- * @throws {TypeError} a bn without running statistics, values of the wrong kind, a shape or padding needed and not given.
- * @throws {RangeError} lengths, shape or groups that do not fit the channels; a padding other than 0.
+ * @throws {TypeError} bn has no running statistics, a value is of the wrong kind, or a shape or padding is needed and missing.
+ * @throws {RangeError} lengths, shape or groups do not fit the channels, or padding is not 0.
  */
 export function foldInto(bn: BatchNorm, layer: Layer, options: FoldOptions = {}): { weight: Floats; bias: Floats } {
   const sums = sumsOf(bn, layer, options);
@@ -69,8 +69,8 @@ export function foldInto(bn: BatchNorm, layer: Layer, options: FoldOptions = {})
 }
 
 /**
- * The largest absolute change of an output that folding caused, on given inputs: what rounding the folded arrays costs,
- * everything else being in f64.
+ * The largest absolute change of an output caused by folding, on given inputs: the cost of rounding the folded arrays.
+ * Everything else is in f64.
  *
  * @param folded - what `foldInto` returned for the same bn, layer and options
  * @param inputs - [N, inputs of one output]: rows of a linear layer, im2col patches of a convolution; all input channels

@@ -1,4 +1,4 @@
-/** Batches in parts: micro-batches that count as one batch, and ghost batches that each count as their own. */
+/** Batches in parts: micro-batches that count as one batch, and ghost batches that each count as a batch. */
 
 import type { Gradients } from '../batchnorm/backward.js';
 import { type BatchNorm, checkBatchNorm } from '../batchnorm/batchnorm.js';
@@ -10,7 +10,7 @@ import type { Floats } from '../runtime/kernels.js';
 import { checkShape, elements, geometryOf } from '../runtime/shape.js';
 import { moments } from './moments.js';
 
-/** A batch of what enters a layer, or a part of one. */
+/** A batch of inputs of a layer, or a part of one. */
 export interface Batch {
   readonly x: Floats;
   readonly shape: readonly number[];
@@ -32,8 +32,8 @@ export interface PartsGradients {
 }
 
 /**
- * A training batch that comes in parts, normalised with the statistics of the whole: two passes over the parts, and one
- * update of the running statistics. What memory does not hold at once is the same as if it did; in eval too.
+ * A training batch in parts, normalised with the statistics of the whole: two passes over the parts, and one update of the
+ * running statistics. The result is the same as for the whole batch at once, which may not fit in memory; in eval too.
  *
  * @throws {TypeError} a part of the wrong kind. @throws {RangeError} no parts, or none with values; as `forward`.
  */
@@ -52,7 +52,7 @@ export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForwa
   return bn.atomically(() => {
     const contexts: ForwardContext[] = [];
     const y = parts.map(({ x, shape, mask }, i) => {
-      // Last, so that renormalization corrects all parts towards the same running statistics.
+      // At the end, so that renormalization corrects all parts towards the same running statistics.
       const options = { updateStats: i === parts.length - 1, ...(mask && { mask }) };
       const result = bn.forwardWith(statistics, x as Float32Array, shape, options);
       contexts.push(bn.context!);
@@ -98,7 +98,7 @@ export function forwardGhost(
   const y = x.slice() as Floats, contexts: ForwardContext[] = [];
   return bn.atomically(() => {
     let start = 0;
-    // A batch without samples is a slice too: it has a context.
+    // A batch without samples is one slice, with a context.
     do {
       const end = Math.min(start + size, n), from = start * sample, to = end * sample;
       bn.forward(x.subarray(from, to) as Float32Array, [end - start, ...rest], { out: y.subarray(from, to) as Float32Array });

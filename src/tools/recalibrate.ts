@@ -8,7 +8,7 @@ import { moments } from './moments.js';
 import type { Batch } from './parts.js';
 
 /**
- * New running statistics from data, with the parameters as they are. Memory does not grow with the number of batches.
+ * Recomputes running statistics from data; parameters stay. Memory does not grow with the number of batches.
  *
  * 'paper' (default): the mean of the batch means and of the unbiased batch variances, Ioffe & Szegedy 2015, Alg. 2;
  * batches without values do not count, batches of one value per channel have no unbiased variance and are refused.
