@@ -1,6 +1,6 @@
 /**
- * The accuracy table of docs/numerics.md: training on float32 data of mean / std from 0 to 1e6, 1e5 values in each of 4
- * channels, against f64. PyTorch takes part where python3 has it, TensorFlow.js as it is installed.
+ * The accuracy table of docs/numerics.md: training on float32 data with mean / std from 0 to 1e6, 1e5 values in each of 4
+ * channels, against f64. Includes PyTorch if python3 has it, and the installed TensorFlow.js.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -57,7 +57,7 @@ function ours(x: Float32Array, layout: Layout): Errors {
   return errorsOf(x, y, bn.context!.variance, layout);
 }
 
-/** PyTorch's y and variance for the same data, or null where there is none. */
+/** Errors of PyTorch on the same data, or null if it is not installed. */
 function torch(x: Float32Array, layout: Layout): Errors | null {
   mkdirSync('out', { recursive: true });
   writeFileSync('out/accuracy.f32', x);
@@ -81,8 +81,8 @@ sys.stdout.buffer.write(y.contiguous().numpy().tobytes() + (bn.running_var * (m 
 }
 
 /**
- * Moments and batchNorm of tfjs, which is what its layer computes in training. Its batchNorm takes channels last; for
- * channels first a user composes the same from broadcasting operations.
+ * Errors of `moments` and `batchNorm` of tfjs, which its layer uses in training. Its `batchNorm` only supports
+ * channels-last; for channels-first a user composes the same from broadcasting operations.
  */
 async function tensorflow(x: Float32Array, layout: Layout, backend: 'wasm' | 'cpu'): Promise<Errors> {
   await tf.setBackend(backend);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fill } from './data.js';
 import type { Layout, Operation } from './protocol.js';
 
-/** Batch norms of ResNet-50 at batch 32, two smaller convolutional ones, and two of dense layers. Channels-first. */
+/** Batch norms of ResNet-50 at batch size 32, two smaller convolutional ones, and two of dense layers. Channels-first. */
 export const SHAPES: readonly (readonly number[])[] = [
   [32, 64, 112, 112], [32, 256, 56, 56], [32, 1024, 14, 14], [32, 2048, 7, 7],
   [8, 64, 56, 56], [1, 32, 112, 112], [60, 100], [256, 1024],
@@ -11,14 +11,14 @@ export const SHAPES: readonly (readonly number[])[] = [
 
 export const OPERATIONS: readonly Operation[] = ['eval', 'train', 'backward'];
 
-/** Bytes that an operation reads and writes per float32: x and y; x twice and y; x and dy twice and dx. */
+/** Bytes that an operation reads and writes per float32: x and y; x twice and y; x and dy twice each, and dx. */
 export const BYTES: Record<Operation, number> = { eval: 8, train: 12, backward: 20 };
 
 export const EPS = 1e-5;
 
-/** A shape in a layout with its data, the same for every side. */
+/** A shape in a layout, with data that is the same for every side. */
 export interface Case {
-  /** Channels-first, such as 8x64x56x56, whatever the layout. */
+  /** Channels-first in either layout, such as 8x64x56x56. */
   readonly name: string;
   readonly layout: Layout;
   readonly channels: number;
@@ -53,7 +53,7 @@ export function makeCase(shape: readonly number[], layout: Layout): Case {
   };
 }
 
-/** Writes the arrays of a case where the sides read them. */
+/** Writes the arrays of a case to the directory from which the sides read them. */
 export function writeCase({ arrays }: Case, directory: string): void {
   mkdirSync(directory, { recursive: true });
   for (const [name, values] of Object.entries(arrays)) writeFileSync(join(directory, `${name}.f32`), values);

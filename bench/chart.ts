@@ -1,4 +1,4 @@
-/** Time relative to ours in every cell, as SVG: a panel for each operation, a row for each shape and layout. */
+/** Time relative to ours in every cell, as SVG: a panel per operation, a row per shape and layout. */
 import * as echarts from 'echarts';
 import { OPERATIONS } from './cases.js';
 import type { Cell } from './measure.js';
@@ -13,10 +13,10 @@ const LABELS = 190;
 const PANEL = { width: 320, gap: 22 };
 const TOP = 138;
 const BOTTOM = 52;
-/** Slower ones stand at the edge: the interesting part is near 1. */
+/** Larger ratios are drawn at the edge: the interesting part is near 1. */
 const MOST = 100;
 const TITLES: Record<Operation, string> = { eval: 'eval', train: 'training forward', backward: 'backward' };
-/** Where browsers run it: circles. Native: diamonds. Not batch norms of others: lines. */
+/** Circles for sides that run in browsers, diamonds for native ones, a bar for the memory copy. */
 const MARKS: Record<string, { color: string; symbol: string; size?: number }> = {
   'typed arrays': { color: '#1f4e9c', symbol: 'emptyCircle' },
   typescript: { color: '#8c8c8c', symbol: 'circle' },
@@ -94,12 +94,12 @@ function subtitle(machine: string, sides: Results['sides']): string {
   const unique = versions.filter(({ name }) => !['typed arrays', 'typescript', 'copy'].includes(name));
   const missing = sides.filter((side) => side.missing).map(({ name, missing }) => `${name}: ${missing}`);
   return [
-    `One thread, float32; the line is ${OURS} with tensors, right of it is slower (from ${MOST} on: at the edge). Channels first or last. ${machine}`,
+    `One thread, float32; the line is ${OURS} with tensors, slower is to the right (above ${MOST}: at the edge). Channels first or last. ${machine}`,
     unique.map(({ name, version }) => `${name} ${version}`).concat(missing).join(', '),
   ].join('\n');
 }
 
-/** Logarithmic, around all ratios and 1. */
+/** A logarithmic axis that includes all ratios and 1. */
 function ratioAxis(cells: readonly Cell[]) {
   const values = cells.flatMap((cell) => cell.outcomes.map((outcome) => ratio(cell, outcome) ?? 1));
   return {

@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Command } from './sides.js';
 
-/** A call that takes longer is given up. */
+/** Calls that take longer are aborted. */
 const PATIENCE_MS = 10_000;
 
-/** What a child says when what it is made of is not there. */
+/** Matches the error output of a child whose program or library is missing. */
 const NOT_INSTALLED = /ENOENT|ERR_MODULE_NOT_FOUND|MODULE_NOT_FOUND|ModuleNotFoundError/;
 
-/** A side of the benchmark as a process of its own, asked one line at a time. */
+/** A side of the benchmark in a process of its own, which answers one line at a time. */
 export class Child {
   readonly #process: ChildProcess;
   readonly #answers: AsyncIterator<string>;
@@ -18,20 +18,20 @@ export class Child {
   constructor({ command, args, env }: Command) {
     this.#process = spawn(command, args, { stdio: 'pipe', env: { ...process.env, OMP_NUM_THREADS: '1', ...env } });
     this.#process.on('error', (error) => { this.#spawnError = error; });
-    // A child that has died is noticed by its missing answer.
+    // A dead child is detected by its missing answer.
     this.#process.stdin!.on('error', () => {});
     this.#process.stderr!.on('data', (text) => { this.#complaints = (this.#complaints + text).slice(-4000); });
     this.#answers = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
   }
 
-  /** Name and version. @throws where the child does not come up; the message says why. */
+  /** Name and version. @throws if the child does not start; the message says why. */
   async hello(): Promise<{ name: string; version: string }> {
     const [word, name = '', version = ''] = (await this.#answer()).split(' ');
     if (word !== 'hello') throw new Error(`expected hello, got ${word}`);
     return { name, version };
   }
 
-  /** The answer to a line. @throws what the child calls an error, or that it is gone. */
+  /** The answer to a line. @throws the error that the child reports, or one that says why the child has ended. */
   async ask(line: string): Promise<string> {
     this.#process.stdin!.write(`${line}\n`);
     const answer = await this.#answer();
@@ -41,7 +41,7 @@ export class Child {
 
   close(): void {
     this.#process.stdin!.end('quit\n');
-    // A child in the middle of something does not read.
+    // A busy child does not read its input.
     setTimeout(() => { this.#process.kill('SIGKILL'); }, 5000).unref();
   }
 
@@ -58,7 +58,7 @@ export class Child {
 
   /** Why there is no answer. */
   async #epitaph(): Promise<string> {
-    // The last words on standard error may come after the end of standard output.
+    // The last output on standard error may arrive after the end of standard output.
     await new Promise((resolve) => { setTimeout(resolve, 50); });
     const words = this.#spawnError?.message ?? this.#complaints;
     if (NOT_INSTALLED.test(words)) return 'not installed (npm run bench:peers)';

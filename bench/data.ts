@@ -1,9 +1,9 @@
-/** Sums of four uniform numbers, roughly normal: the same for the same seed, and fast enough for 25 million. */
+/** Sums of four uniform numbers, which are roughly normal. The same for the same seed; fast enough for 25 million values. */
 export function fill(length: number, seed: number, mean: number): Float32Array {
   const values = new Float32Array(length);
   let state = seed;
-  // A counter scrambled (mulberry32): the low bits of a plain congruential generator repeat along a channel, and then so
-  // do the rounding errors of sums.
+  // A scrambled counter (mulberry32). The low bits of a plain congruential generator repeat along a channel, and the
+  // rounding errors of sums would repeat with them.
   const uniform = () => {
     state = (state + 0x6d2b79f5) | 0;
     let bits = Math.imul(state ^ (state >>> 15), state | 1);

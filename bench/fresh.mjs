@@ -1,6 +1,6 @@
 /**
- * What a process that has just started sees, as one line of JSON: `node --expose-gc bench/fresh.mjs first | memory
- * OPERATION LAYOUT SHAPE tensors | arrays`, SHAPE channels-first. Plain Node, for a loader would be timed with it.
+ * Measures a process that has just started; prints one line of JSON: `node --expose-gc bench/fresh.mjs first | memory
+ * OPERATION LAYOUT SHAPE tensors | arrays`, SHAPE channels-first. Runs in plain Node: a loader would be timed as well.
  */
 const [question, operation, layout, dimensions, kind] = process.argv.slice(2);
 const [n, channels, ...positions] = dimensions.split('x').map(Number);
@@ -8,7 +8,7 @@ const shape = layout === 'channels-first' ? [n, channels, ...positions] : [n, ..
 
 console.log(JSON.stringify(question === 'first' ? await firstCall() : await memory()));
 
-/** Milliseconds of importing the package and of the first call of an operation. */
+/** Milliseconds for importing the package and for the first call of an operation. */
 async function firstCall() {
   const begin = performance.now();
   const { BatchNorm, createRuntime } = await import('batchnorm-wasm');
@@ -23,11 +23,11 @@ async function firstCall() {
 }
 
 /**
- * Bytes that a module, a forward and a backward leave held beyond inputs, outputs and parameters: WebAssembly memory less
- * live tensors, and what JavaScript holds, its arrays among it.
+ * Bytes that stay allocated after a module, a forward and a backward, beyond inputs, outputs and parameters: WebAssembly
+ * memory minus live tensors, and JavaScript memory including its arrays.
  */
 async function memory() {
-  // A runtime keeps its memory to itself.
+  // A runtime does not expose its memory.
   const memories = [];
   const Memory = WebAssembly.Memory;
   WebAssembly.Memory = class extends Memory {
@@ -45,7 +45,7 @@ async function memory() {
     return { bn, ...bn.backward(dy, { out: dx }) };
   };
   const make = (dimensions) => (kind === 'tensors' ? runtime.tensor(dimensions, { data: values(dimensions) }) : values(dimensions));
-  // What a first call compiles and looks up is there once, whatever the shape.
+  // Compiled code and caches of the first calls exist once, whatever the shape: warm up to exclude them.
   const small = shape.map(() => 2), four = [0, 1, 2, 3].map(() => make(small));
   for (let i = 0; i < 100; i++) step(small, ...four);
   const tensors = [0, 1, 2, 3].map(() => make(shape));
@@ -56,7 +56,7 @@ async function memory() {
   return { wasm: memories[0].buffer.byteLength - runtime.bytesInUse, heap };
 }
 
-/** Array buffers are swept beside the program: only a later collection counts what the first one found. */
+/** Array buffers are freed concurrently: only a later collection accounts for those that the first one found. */
 async function heldByJavaScript() {
   for (let i = 0; i < 3; i++) {
     globalThis.gc();

@@ -5,7 +5,7 @@ import type { Layout, Operation } from './protocol.js';
 
 const PROCESSES = 5;
 
-/** Milliseconds in a fresh process, medians. */
+/** Median milliseconds in a fresh process. */
 export interface FirstCall {
   readonly shape: string;
   readonly operation: Operation;
@@ -20,9 +20,9 @@ export interface Held {
   readonly kind: 'tensors' | 'arrays';
   /** Bytes of WebAssembly memory beyond live tensors. */
   readonly wasm: number;
-  /** Bytes that JavaScript holds for a module, a forward and a backward, parameters and results aside. */
+  /** Bytes that JavaScript holds for a module, a forward and a backward, without parameters and results. */
   readonly heap: number;
-  /** What is allowed: 2 MB and 64 bytes a channel. */
+  /** Bytes allowed: 2 MB and 64 bytes per channel. */
   readonly limit: number;
 }
 

@@ -1,17 +1,17 @@
-/** A sample shorter than this is a mean over several calls: other processes have run before it, and left caches cold. */
+/** A sample lasts at least this long, if need be over several calls: the processes that ran before it leave caches cold. */
 const SAMPLE_MS = 5;
-/** Calls that are not timed before each sample, where they fit into this; one at least where data may be cached. */
+/** Time for untimed calls before each sample, as many as fit; at least one call if the data may be cached. */
 const UNTIMED_MS = 2;
-/** Until engines have compiled for good and their heaps have stopped growing: a page that is new costs up to 20 us. */
+/** Until engines have optimised the code and their heaps have stopped growing: a new page costs up to 20 us. */
 const WARM_UP_MS = 1000;
-/** A call longer than this needs neither warming up nor many samples. */
+/** A call longer than this needs no warm-up and fewer samples. */
 const SLOW_MS = 1000;
-/** A side that has taken this many times its budget is done, however few samples it has. */
+/** A side that has used this many times its budget is done, however few samples it has. */
 const MOST_BUDGETS = 8;
-/** Below this a call may find its data in a cache: a sample then starts with calls that are not timed. */
+/** A shorter call may find its data in a cache: its samples then start with untimed calls. */
 const CACHED_MS = 20;
 
-/** Times of one side, milliseconds a call. */
+/** Times of one side in milliseconds per call. */
 export interface Times {
   readonly median: number;
   readonly least: number;
@@ -19,13 +19,13 @@ export interface Times {
   readonly samples: number;
 }
 
-/** Runs `untimed` calls, then `timed` ones, and gives the milliseconds of a timed one. */
+/** Runs `untimed` calls, then `timed` ones, and returns the milliseconds per timed call. */
 export type Sampler = (untimed: number, timed: number) => number | Promise<number>;
 
 export interface Effort {
-  /** Milliseconds for sampling one side. */
+  /** Milliseconds for the samples of one side. */
   readonly budget: number;
-  /** Samples of a side, at least (a third of it where a call is slow) and at most. */
+  /** Minimum (a third of it if a call is slow) and maximum number of samples of a side. */
   readonly least: number;
   readonly most: number;
 }
@@ -34,8 +34,8 @@ export const FULL: Effort = { budget: 500, least: 9, most: 101 };
 export const QUICK: Effort = { budget: 60, least: 6, most: 21 };
 
 /**
- * Samples sides in turn, A B C A B C, so that a change of the machine's speed meets all of them. A side that has had its
- * share drops out. In place of times stands the error of a side that failed.
+ * Samples sides in turn, A B C A B C, so that a change of the machine's speed affects all of them. A side that has used
+ * its budget drops out. A side that failed gives its error in place of times.
  */
 export async function interleave(samplers: readonly Sampler[], effort: Effort): Promise<(Times | Error)[]> {
   const sides: Progress[] = [];
@@ -57,7 +57,7 @@ export async function interleave(samplers: readonly Sampler[], effort: Effort): 
   return sides.map(({ error, samples }) => error ?? summary(samples));
 }
 
-/** What has been found out about a side so far. */
+/** What is known about a side so far. */
 interface Progress {
   untimed: number;
   timed: number;
@@ -67,7 +67,7 @@ interface Progress {
   error?: Error | undefined;
 }
 
-/** Calls until a side has found its pace, and from their time the calls of a sample. */
+/** Calls a side until its speed is steady, and derives from its time the number of calls per sample. */
 async function warmUp(sampler: Sampler): Promise<Progress> {
   let elapsed = await sampler(0, 1);
   if (elapsed > SLOW_MS) return { untimed: 0, timed: 1, spent: elapsed, slow: true, samples: [elapsed] };

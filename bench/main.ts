@@ -1,4 +1,4 @@
-/** The benchmark of the build in dist/ against a memory copy, plain TypeScript and the peers that are installed. */
+/** Benchmarks the build in dist/ against a memory copy, plain TypeScript and the installed peers. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,10 +15,10 @@ import { digits, gigabytesPerSecond, machineLine, markdown, summaryTable } from 
 
 const HELP = `npm run bench -- [options]
 
-  --only SHAPE         one shape only, such as 60x100 (channels-first)
-  --peers NAME,NAME    these peers only, or none
+  --only SHAPE         only this shape, such as 60x100 (channels-first)
+  --peers NAME,NAME    only these peers, or none
   --quick              fewer samples
-  --out DIRECTORY      where bench.json, bench.md and bench.svg go; out by default, bench/results for the README
+  --out DIRECTORY      for bench.json, bench.md and bench.svg; default out, bench/results for the README
   --json               print the results as JSON
   --help               this text
 
@@ -83,14 +83,14 @@ async function measureAll(
   return cells;
 }
 
-/** An option that cannot be is the user's business, anything else ours. */
+/** Prints a wrong option as a plain message; throws everything else. */
 function complain(error: unknown): void {
   if (!(error instanceof RangeError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }
 
-/** A cell on the terminal: our time, and the others as multiples of it. */
+/** A cell for the terminal: our time, and the others as multiples of it. */
 function line(cell: Cell): string {
   const [ours, ...others] = cell.outcomes;
   if (!ours?.times) throw new Error(`${OURS} ${cell.operation} of ${cell.shape} ${cell.layout}: ${ours?.missing}`);

@@ -7,11 +7,11 @@ import { type Errors, type Oracle, oracleOf } from './oracle.js';
 import type { Layout, Operation } from './protocol.js';
 import type { Side } from './sides.js';
 
-/** What one side did in one cell: times where it could, otherwise why it could not. */
+/** The result of one side in one cell: its times, or the reason why there are none. */
 export interface Outcome {
   readonly side: string;
   readonly times?: Times;
-  /** Against the f64 oracle; missing for a copy. */
+  /** Against the f64 oracle; absent for a copy. */
   readonly errors?: Errors;
   readonly note?: string;
   readonly missing?: string;
@@ -26,14 +26,14 @@ export interface Cell {
   readonly outcomes: readonly Outcome[];
 }
 
-/** A side of the roster: its version, or why it takes no part. */
+/** A side with its version, or with the reason why it does not take part. */
 export interface Entry {
   readonly side: Side;
   readonly version?: string;
   readonly missing?: string;
 }
 
-/** Starts every side once, to see which are there. */
+/** Starts every side once to see which are installed. */
 export async function rosterOf(sides: readonly Side[]): Promise<Entry[]> {
   const entries: Entry[] = [];
   for (const side of sides) {
@@ -48,7 +48,7 @@ export async function rosterOf(sides: readonly Side[]): Promise<Entry[]> {
   return entries;
 }
 
-/** All operations of a case, every side in a fresh process. */
+/** Measures all operations of a case, every side in a fresh process. */
 export async function measureCase(
   roster: readonly Entry[], data: Case, directory: string, effort: Effort, progress: (what: string) => void,
 ): Promise<Cell[]> {
@@ -78,7 +78,7 @@ interface Question {
   readonly operation: Operation;
 }
 
-/** Verifies every side, then times those that are right, in turn. */
+/** Verifies every side, then times the correct ones in turn. */
 async function measureCell(
   roster: readonly Entry[], children: ReadonlyMap<string, Child>, question: Question, effort: Effort,
 ): Promise<Outcome[]> {
@@ -109,7 +109,7 @@ async function verify(side: Side, child: Child, { data, oracle, directory, opera
     const path = join(directory, 'result.f32');
     await child.ask(`write ${path}`);
     const errors = oracle.errors(operation, new Float32Array(new Uint8Array(readFileSync(path)).buffer));
-    // Comparisons that NaN fails as well.
+    // Written so that NaN fails the comparison.
     const right = errors.values <= side.bound[operation] && errors.gradients <= side.bound.gradients;
     if (!right) return { side: side.name, missing: `wrong result (error ${Math.max(errors.values, errors.gradients).toExponential(0)})` };
     return { ...outcome, errors };

@@ -1,9 +1,9 @@
 /**
- * What a mask, a ReLU and a residual cost: time per byte that must move, against the plain call. `npm run bench:modes`
+ * The cost of a mask, a ReLU and a residual: time per byte moved, compared with the plain call. `npm run bench:modes`
  *
- * A residual makes a call move more bytes, and hold more in the caches. It is compared with a plain call on a batch that
- * is larger by as much: of the same batch, the plain call may run from a cache that has no room for the residual.
- * Medians over processes, least and most; ends with 1 where one is above the bound.
+ * With a residual, a call moves more bytes and needs more room in the caches. It is compared with a plain call on a batch
+ * that is larger by the same number of bytes: on the same batch, the plain call may run from a cache that has no room for
+ * the residual. Prints medians over processes with minimum and maximum; exits with 1 if one is above the bound.
  */
 import { execFileSync } from 'node:child_process';
 import { BatchNorm, createRuntime, type Layout, type Runtime, type Tensor } from 'batchnorm-wasm';
@@ -11,9 +11,9 @@ import { SingleBar } from 'cli-progress';
 
 const SHAPES = [[32, 64, 112, 112], [32, 1024, 14, 14], [8, 64, 56, 56], [256, 1024]] as const;
 const ROUNDS = 7;
-/** Where the pages of a tensor lie is drawn once a process, and changes what caches can hold of it: medians over several. */
+/** Where the pages of a tensor lie is random per process and decides how much of it caches can hold: hence medians. */
 const PROCESSES = 3;
-/** As long a sample takes, at least, once without and once with looking at the clock. */
+/** The calls of a sample take at least this long. They run twice: once to count them, once to time them. */
 const SAMPLE_MS = 4;
 /** A masked or fused call costs at most this many times the plain one, per byte. */
 const BOUND = 1.25;
@@ -28,11 +28,11 @@ const VARIANTS: Record<string, Variant> = {
   mask: { mask: true },
 };
 
-/** Tensors that an operation reads and writes: x and y; x twice and y; x and dy twice and dx. */
+/** Tensors that an operation reads and writes: x and y; x twice and y; x and dy twice each, and dx. */
 const MOVED = { eval: 2, train: 3, backward: 5 };
 /** The residual is read once; its gradient is written and read again, and the sign is taken from y. */
 const MOVED_WITH_RESIDUAL = { eval: 3, train: 4, backward: 7 };
-/** Tensors that it works on. */
+/** Tensors that it uses. */
 const HELD = { eval: 2, train: 2, backward: 3 };
 const HELD_WITH_RESIDUAL = { eval: 3, train: 3, backward: 5 };
 
@@ -74,8 +74,8 @@ function measured(cell: Cell): Cell {
 }
 
 /**
- * Time per byte of a variant, as a multiple of that of the plain call: medians of samples taken in turn, each on tensors
- * made anew at the same place, since where tensors lie changes what caches can hold of them.
+ * Time per byte of a variant as a multiple of the plain call's: the median over samples taken in turn. Each sample uses new
+ * tensors at the same addresses, since the addresses decide how well caches can hold them.
  */
 function compare([n = 0, ...rest]: readonly number[], layout: Layout, operation: Operation, variant: Variant): number {
   const larger = variant.residual ? HELD_WITH_RESIDUAL[operation] / HELD[operation] : 1;
@@ -91,7 +91,7 @@ function compare([n = 0, ...rest]: readonly number[], layout: Layout, operation:
   return ratios.sort((a, b) => a - b)[ROUNDS >> 1]!;
 }
 
-/** A function that gives the milliseconds a call and an element of x. */
+/** A function that returns the milliseconds per call and element of x. */
 function sampler(
   runtime: Runtime, channelsFirst: readonly number[], layout: Layout, operation: Operation, variant: Variant,
 ): () => number {
@@ -124,7 +124,7 @@ function sampler(
   };
 }
 
-/** Milliseconds a call, after calls that bring code and data into reach. */
+/** Milliseconds per call, after calls that warm up code and caches. */
 function timeOf(run: () => void): number {
   let calls = 0;
   const start = performance.now();

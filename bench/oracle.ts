@@ -1,17 +1,17 @@
-/** What every side is held to: f64 loops with compensated sums, in the order of memory. */
+/** The reference for every side: f64 loops with compensated sums, in memory order. */
 import { type Case, EPS } from './cases.js';
 import type { Operation } from './protocol.js';
 
-/** How far a result is off at most. NaN where the result holds one. */
+/** The largest errors of a result; NaN if the result contains NaN. */
 export interface Errors {
   /** Of y per unit of weight; of dx relative to max(1, |dx|). */
   readonly values: number;
-  /** Of dweight and dbias, relative to the larger of themselves and the square root of the values they sum. */
+  /** Of dweight and dbias, relative to the larger of their own size and the square root of the number of values summed. */
   readonly gradients: number;
 }
 
 export interface Oracle {
-  /** @throws {RangeError} where the result has another length. */
+  /** @throws {RangeError} if the result has the wrong length. */
   errors(operation: Operation, result: Float32Array): Errors;
 }
 
@@ -55,7 +55,7 @@ export function oracleOf(data: Case): Oracle {
   };
 }
 
-/** Calls `visit` with every index and its channel, in the order of memory. */
+/** Calls `visit` with every index and its channel, in memory order. */
 function eachValue({ outer, channels, inner }: Case, visit: (i: number, c: number) => void): void {
   let i = 0;
   for (let o = 0; o < outer; o++) {
@@ -65,7 +65,7 @@ function eachValue({ outer, channels, inner }: Case, visit: (i: number, c: numbe
   }
 }
 
-/** Sums per channel with the error of every addition carried along (Neumaier 1974). */
+/** Sums per channel that carry along the error of every addition (Neumaier 1974). */
 function sums(data: Case, value: (i: number, c: number) => number): Float64Array {
   const totals = new Float64Array(data.channels), errors = new Float64Array(data.channels);
   eachValue(data, (i, c) => {
@@ -82,7 +82,7 @@ function worst(data: Case, error: (i: number, c: number) => number): number {
   return most;
 }
 
-/** The larger of two errors; NaN, once met, stays. */
+/** The larger of two errors; NaN if either is NaN. */
 function larger(most: number, error: number): number {
   return error <= most || Number.isNaN(most) ? most : error;
 }

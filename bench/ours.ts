@@ -1,6 +1,6 @@
 /**
  * The package as a side of the benchmark: `node --import tsx bench/ours.ts tensors | arrays | typescript | copy`.
- * A memory copy is the floor: what reading x and writing y costs where nothing is computed.
+ * A memory copy is the floor: the time to read x and write y without computing anything.
  */
 import { readFileSync } from 'node:fs';
 import { BatchNorm, createRuntime, type Runtime } from 'batchnorm-wasm';
@@ -48,7 +48,7 @@ function tensors(runtime: Runtime, task: Task): Prepared {
   };
 }
 
-/** x, dy and the result are typed arrays outside of WebAssembly memory, staged through it. */
+/** x, dy and the result are typed arrays outside WebAssembly memory and are staged through it. */
 function arrays(task: Task): Prepared {
   const runtime = createRuntime({ kind: 'wasm-simd' });
   const bn = moduleFor(runtime, task);

@@ -1,14 +1,15 @@
 /**
- * What a side of the benchmark answers on standard input and output, one line each. Python and C++ speak it too.
+ * The protocol that a side of the benchmark speaks on standard input and output, one line per message. The Python and C++
+ * sides implement it too.
  *
  *     (start)                                        -> hello NAME VERSION
  *     prepare OPERATION LAYOUT SHAPE DIRECTORY       -> ready [NOTE] | unsupported REASON
  *     write PATH                                     -> written      one call; y, or dx, dweight and dbias as raw float32
- *     sample UNTIMED TIMED                           -> MILLISECONDS a timed call; the untimed ones come first
+ *     sample UNTIMED TIMED                           -> MILLISECONDS per timed call; the untimed ones come first
  *     quit
  *
- * SHAPE is channels-first whatever the layout, such as 8x64x56x56. DIRECTORY holds x, dy, weight, bias, mean and
- * variance as raw float32 in `x.f32` and so on, x and dy in LAYOUT. Anything that goes wrong is answered `error REASON`.
+ * SHAPE is channels-first in either layout, such as 8x64x56x56. DIRECTORY holds x, dy, weight, bias, mean and variance as
+ * raw float32 in `x.f32` and so on, with x and dy in LAYOUT. The answer to any failure is `error REASON`.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -27,12 +28,12 @@ export interface Task {
   read(name: 'x' | 'dy' | 'weight' | 'bias' | 'mean' | 'variance'): Float32Array;
 }
 
-/** A task made ready. */
+/** A task that is ready to run. */
 export interface Prepared {
-  /** What the reader of the table should know. */
+  /** A remark for the reader of the table. */
   readonly note?: string;
   run(): unknown;
-  /** What the latest run computed: y, or dx, dweight and dbias. */
+  /** The results of the latest run: y, or dx, dweight and dbias. */
   results(): readonly ArrayLike<number>[] | Promise<readonly ArrayLike<number>[]>;
   dispose?(): void;
 }
@@ -43,13 +44,13 @@ export interface Implementation {
   prepare(task: Task): Prepared | Promise<Prepared>;
 }
 
-/** Thrown by `prepare` where an implementation has no way to do what is asked. */
+/** Thrown by `prepare` if an implementation does not support the task. */
 export class Unsupported extends Error {}
 
 /** Answers until `quit` or the end of input. */
 export async function serve({ name, version, prepare }: Implementation): Promise<void> {
   const answer = (line: string) => process.stdout.write(`${line.replaceAll('\n', ' ')}\n`);
-  // What libraries print must not be taken for an answer.
+  // The output of libraries must not be mistaken for an answer.
   console.log = console.info = console.error;
   answer(`hello ${name} ${version}`);
   let prepared: Prepared | undefined;
@@ -95,7 +96,7 @@ function parseTask([operation, layout, dimensions, ...path]: string[]): Task {
   };
 }
 
-/** Milliseconds of `times` calls. Only a call that gives a promise is waited for: waiting costs a microsecond. */
+/** Milliseconds for `times` calls. Awaits only calls that return a promise: awaiting costs a microsecond. */
 async function repeat({ run }: Prepared, times: number): Promise<number> {
   const start = performance.now();
   for (let i = 0; i < times; i++) {

@@ -1,4 +1,4 @@
-/** What a run of the benchmark found, as it goes into bench.json. */
+/** The results of a benchmark run, as written to bench.json. */
 import { cpus } from 'node:os';
 import { OPERATIONS } from './cases.js';
 import type { FirstCall, Held } from './fresh.js';
@@ -14,17 +14,17 @@ export interface Machine {
   readonly date: string;
 }
 
-/** A side over all cells. */
+/** One side, summarised over all cells. */
 export interface Summary {
   readonly name: string;
   readonly about: string;
   readonly version?: string;
-  /** Why it takes no part at all. */
+  /** Why it does not take part at all. */
   readonly missing?: string;
-  /** Time as a multiple of ours, geometric mean over the cells it could do; missing where it could do none. */
+  /** Time as a multiple of ours, as the geometric mean over the cells that it completed; absent if there are none. */
   readonly ratios: Partial<Record<Operation, number>>;
   readonly cells: number;
-  /** The largest error met. */
+  /** The largest error in any cell. */
   readonly error?: number;
 }
 
@@ -43,13 +43,13 @@ export function machine(): Machine {
   };
 }
 
-/** Time of an outcome as a multiple of ours; undefined where either is missing. */
+/** Time of an outcome as a multiple of ours; undefined if either is missing. */
 export function ratio(cell: Cell, outcome: Outcome): number | undefined {
   const ours = cell.outcomes.find(({ side }) => side === OURS)?.times;
   return ours && outcome.times && outcome.times.median / ours.median;
 }
 
-/** Of one side over cells, by operation. */
+/** Geometric means of the ratios of one side over cells, by operation. */
 export function ratiosOf(name: string, cells: readonly Cell[]): Partial<Record<Operation, number>> {
   const means = OPERATIONS.map((operation) => {
     const ratios = cells

@@ -17,7 +17,7 @@ export interface Point {
   readonly size: number;
   readonly channels: number;
   readonly times: Times;
-  /** Nanoseconds an element, of the median. */
+  /** Median nanoseconds per element. */
   readonly perElement: number;
 }
 
@@ -53,7 +53,7 @@ export function scalingChart(machine: Machine, points: readonly Point[]): string
       axisLabel: { fontSize: FONT - 1, color: '#000', formatter: (value: number) => label(axis, value), hideOverlap: true },
     })),
     yAxis: PANELS.map((_, gridIndex) => ({
-      ...logarithmic('ns an element', 42), gridIndex, logBase: 10, min: Math.min(...costs) / 1.2, max: Math.max(...costs) * 1.2,
+      ...logarithmic('ns per element', 42), gridIndex, logBase: 10, min: Math.min(...costs) / 1.2, max: Math.max(...costs) * 1.2,
       axisLabel: { fontSize: FONT - 1, color: '#000', showMinLabel: false, showMaxLabel: false },
       minorTick: { show: true, splitNumber: 9 }, minorSplitLine: { show: true, lineStyle: { color: '#f3f3f3' } },
     })),

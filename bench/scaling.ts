@@ -15,16 +15,16 @@ import { machineLine } from './table.js';
 const BATCH = 4;
 const CHANNELS = 16;
 const SIZE = 2 ** 20;
-/** A point that costs this much more an element than a neighbour is a cliff. */
+/** A point whose time per element is more than this many times a neighbour's is a cliff. */
 const CLIFF = 2;
-/** Values are drawn once and repeated: a hundred million of them would take longer than the benchmark. */
+/** This many values are generated and repeated: generating a hundred million would take longer than the benchmark. */
 const PERIOD = 999_983;
 
 const HELP = `npm run bench:scaling -- [options]
 
-  --most N             largest size, 1e8 by default (1.2 GB of tensors)
+  --most N             largest size, default 1e8 (1.2 GB of tensors)
   --quick              fewer samples
-  --out DIRECTORY      where scaling.json and scaling.svg go; out by default, bench/results for the README
+  --out DIRECTORY      for scaling.json and scaling.svg; default out, bench/results for the README
   --help               this text
 `;
 
@@ -40,7 +40,7 @@ else await main();
 
 async function main(): Promise<void> {
   const most = Number(options.most);
-  if (!(most >= 1000)) throw new RangeError(`--most expected a number from 1000 on, got ${options.most}`);
+  if (!(most >= 1000)) throw new RangeError(`--most expected a number of at least 1000, got ${options.most}`);
   const jobs = jobsUpTo(most);
   const bar = new SingleBar({ format: '{bar} {value}/{total} {what}', hideCursor: true, clearOnComplete: true, noTTYOutput: false });
   bar.start(jobs.length, 0, { what: '' });
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   writeFileSync(join(options.out, 'scaling.json'), `${JSON.stringify({ machine: machine(), points, cliffs }, null, 1)}\n`);
   writeFileSync(join(options.out, 'scaling.svg'), scalingChart(machine(), points));
   console.log(`${machineLine(machine())} One thread, float32 tensors.`);
-  console.log(cliffs.length ? cliffs.join('\n') : `no point costs more than ${CLIFF} times its neighbour an element`);
+  console.log(cliffs.length ? cliffs.join('\n') : `no point costs more than ${CLIFF} times its neighbour per element`);
   console.log(`written to ${options.out}/scaling.json and scaling.svg`);
 }
 
@@ -109,7 +109,7 @@ function repeat(values: Float32Array, target: { set(values: Float32Array, at: nu
   for (let at = 0; at < target.length; at += values.length) target.set(values.subarray(0, target.length - at), at);
 }
 
-/** Where a point costs more than twice as much an element as the one before or after it on its line. */
+/** Reports each point that costs more than twice as much per element as the point before or after it on its line. */
 function cliffsOf(points: readonly Point[]): string[] {
   const nameOf = ({ axis, layout, operation }: Point) => `${operation} ${layout} by ${axis}`;
   return [...new Set(points.map(nameOf))].flatMap((name) => {
@@ -117,8 +117,8 @@ function cliffsOf(points: readonly Point[]): string[] {
     return line.flatMap((point, i) =>
       [line[i - 1], line[i + 1]].flatMap((neighbour) => {
         if (!neighbour || point.perElement <= CLIFF * neighbour.perElement) return [];
-        const costs = `${point.perElement.toFixed(2)} ns an element against ${neighbour.perElement.toFixed(2)}`;
-        return `${name}: ${point.shape.join('x')} costs ${costs} of ${neighbour.shape.join('x')}`;
+        const costs = `${point.perElement.toFixed(2)} ns per element against ${neighbour.perElement.toFixed(2)}`;
+        return `${name}: ${point.shape.join('x')} costs ${costs} for ${neighbour.shape.join('x')}`;
       }),
     );
   });

@@ -1,4 +1,4 @@
-/** Who takes part in the benchmark, and how each is started. */
+/** The sides of the benchmark, and how each is started. */
 import type { Operation } from './protocol.js';
 
 export interface Command {
@@ -9,14 +9,14 @@ export interface Command {
 
 export interface Side extends Command {
   readonly name: string;
-  /** What the reader of the table should know of it. */
+  /** A description for the reader of the table. */
   readonly about: string;
-  /** Errors above these are failures; null where the result is not a batch norm. */
+  /** Larger errors are failures; null if the result is not a batch norm. */
   readonly bound: Readonly<Record<Operation | 'gradients', number>> | null;
 }
 
 const OUR_BOUND = { eval: 2e-6, train: 2e-6, backward: 4e-6, gradients: 1e-5 };
-/** Room for sums in float32, one value after the other; a wrong formula is off by far more. The table states the error. */
+/** Allows for plain float32 sums, one value after the other; a wrong formula is off by far more. The table states the error. */
 const PEER_BOUND = { eval: 1e-4, train: 2e-3, backward: 2e-3, gradients: 1e-2 };
 
 /** The side that the others are compared with. */
@@ -27,9 +27,9 @@ const own = (name: string, about: string, kind: string): Side => ({
 });
 const peer = (name: string, about: string, command: Command): Side => ({ name, about, ...command, bound: PEER_BOUND });
 
-/** Memory that is freed stays with the process: fresh memory costs a page fault every 4 KB. */
+/** Keeps freed memory in the process: fresh memory costs a page fault every 4 KB. */
 const RECYCLED = { MALLOC_MMAP_MAX_: '0', MALLOC_TRIM_THRESHOLD_: '17179869184', MALLOC_TOP_PAD_: '1073741824' };
-/** Debian's, for it has Debian's PyTorch. */
+/** Debian's Python, because it has Debian's PyTorch. */
 const PYTHON = '/usr/bin/python3';
 
 export const OWN_SIDES: readonly Side[] = [
@@ -50,13 +50,13 @@ export const PEERS: readonly Side[] = [
   peer('onednn', 'native', { command: 'bench/peers/build/onednn', args: [] }),
 ];
 
-/** @throws {RangeError} where a name is not that of a peer. */
+/** @throws {RangeError} if a name is not that of a peer. */
 export function peersNamed(names: string | undefined): readonly Side[] {
   if (names === undefined) return PEERS;
   if (names === 'none') return [];
   return names.split(',').map((name) => {
     const found = PEERS.find((each) => each.name === name);
-    if (!found) throw new RangeError(`--peers expected none or some of ${PEERS.map((each) => each.name).join(',')}, got ${name}`);
+    if (!found) throw new RangeError(`--peers expected none or any of ${PEERS.map((each) => each.name).join(',')}, got ${name}`);
     return found;
   });
 }

@@ -12,9 +12,9 @@ export function markdown({ machine, sides, cells, firstCalls, memory }: Results)
   const present = sides.filter(({ missing }) => !missing);
   return [
     '# Benchmark', machineLine(machine),
-    'One thread, float32, the same data for all, every result held to float64 before it is timed. Ratios are times as ' +
-    `multiples of those of ${OURS} with tensors, in the same run: above 1 is slower. Errors: y per unit of weight, dx ` +
-    'relative to max(1, |dx|).',
+    'One thread, float32, the same data for all. Every result is checked against float64 before it is timed. Ratios are ' +
+    `times as multiples of those of ${OURS} with tensors in the same run: above 1 is slower. Errors are those of y per unit ` +
+    'of weight, and of dx relative to max(1, |dx|).',
     summaryTable(sides, cells.length),
     ...OPERATIONS.flatMap((operation) => [
       `## ${TITLES[operation]}`,
@@ -22,7 +22,7 @@ export function markdown({ machine, sides, cells, firstCalls, memory }: Results)
       operationTable(cells.filter((cell) => cell.operation === operation), present),
     ]),
     '## First call', 'Typed arrays in a fresh process, ms; medians of five.', firstCallTable(firstCalls),
-    '## Memory', 'Bytes that a forward and a backward leave held beyond inputs, outputs and parameters.', memoryTable(memory),
+    '## Memory', 'Bytes that stay allocated after a forward and a backward, beyond inputs, outputs and parameters.', memoryTable(memory),
   ].join('\n\n').concat('\n');
 }
 
@@ -55,7 +55,7 @@ function operationTable(cells: readonly Cell[], sides: readonly Summary[]): stri
   );
 }
 
-/** Of our tensors. */
+/** Throughput of this package with tensors. */
 export function gigabytesPerSecond({ size, operation, outcomes }: Cell): string {
   const times = outcomes.find(({ side }) => side === OURS)?.times;
   return times ? ((size * BYTES[operation]) / times.median / 1e6).toFixed(1) : '';

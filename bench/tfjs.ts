@@ -1,8 +1,8 @@
 /**
- * Batch norm of tfjs against this package's in it: forward, and forward with all gradients, on both backends.
- * `npm run bench:tfjs`; `-- --shapes 60x100,8x28x28x64` for some shapes only. Writes results/tfjs.md.
+ * Stock batch norm of tfjs against this package registered in tfjs: forward, and forward with all gradients, on both
+ * backends. `npm run bench:tfjs`; `-- --shapes 60x100,8x28x28x64` for only these shapes. Writes results/tfjs.md.
  *
- * Each side is a process of its own, since registering changes tfjs for good. Both measure in turn.
+ * Each side runs in a process of its own, since registering changes tfjs permanently. They are measured in turn.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -20,7 +20,7 @@ const SHAPES = ['60x100', '256x1024', '8x28x28x64', '32x14x14x256', '8x56x56x64'
 const BACKENDS = ['wasm', 'cpu'] as const, SIDES = ['stock', 'registered'] as const;
 const OPERATIONS = ['forward', 'forward and gradients'] as const;
 const EPS = 1e-3, ROUNDS = 3;
-/** Milliseconds of a round at least, and of warming up. */
+/** Minimum milliseconds of a round and of the warm-up. */
 const ROUND = 50, WARM = 200;
 
 type Side = (typeof SIDES)[number];
@@ -31,13 +31,13 @@ interface Question {
   readonly operation: Operation;
 }
 
-/** Milliseconds a call, or why there are none. */
+/** Milliseconds per call, or the reason why there are none. */
 type Answer = { readonly time: number } | { readonly error: string };
 
-/** One side: answers every question with the time of one round. */
+/** The process of one side: answers every question with the time of one round. */
 async function serve(backend: string, side: Side): Promise<void> {
   const require = createRequire(import.meta.url);
-  // The cpu backend greets on the console.
+  // The cpu backend prints a greeting on the console.
   console.warn = () => {};
   const tf: Tfjs = { ...require('@tensorflow/tfjs-core'), ...require('@tensorflow/tfjs-layers') };
   const module = require(`@tensorflow/tfjs-backend-${backend}`);
@@ -69,7 +69,7 @@ interface BatchNorm {
   batchNorm(x: core.Tensor, options: { gamma: core.Tensor; beta: core.Tensor; eps: number }): { y: core.Tensor };
 }
 
-/** What the stock layer does in training. */
+/** The operations of the stock layer in training. */
 function stock(tf: Tfjs): BatchNorm {
   return {
     batchNorm(x, { gamma, beta, eps }) {
@@ -99,7 +99,7 @@ function round(run: () => void): number {
   return (performance.now() - start) / calls;
 }
 
-/** The other end of a side. */
+/** Starts the process of a side. */
 async function start(backend: string, side: Side): Promise<ChildProcess> {
   const child = fork(fileURLToPath(import.meta.url), ['--serve', side, '--backend', backend]);
   await answerOf(child);
@@ -123,7 +123,7 @@ async function ask(child: ChildProcess, question: Question): Promise<Answer> {
   return (await answerOf(child)) as Answer;
 }
 
-/** Median of both sides, measured in turn. */
+/** Medians of both sides, measured in turn. */
 async function compare(children: readonly ChildProcess[], question: Question): Promise<Answer[]> {
   const times: number[][] = children.map(() => []), errors: (string | undefined)[] = children.map(() => undefined);
   for (let i = 0; i < ROUNDS; i++) {
@@ -148,9 +148,9 @@ function row(backend: string, shape: string, operation: Operation, [before, afte
 
 async function main(shapes: readonly string[]): Promise<void> {
   const lines = [
-    '# TensorFlow.js 4.22: its batch norm against this package in it', '',
-    `Milliseconds a call, medians of ${ROUNDS} rounds in turn; training statistics, NHWC. Node ${process.versions.node}, ${cpus()[0]?.model ?? 'unknown'}, ` +
-      `${new Date().toISOString().slice(0, 10)}. \`npm run bench:tfjs\` makes this file.`, '',
+    '# TensorFlow.js 4.22: its own batch norm against this package', '',
+    `Milliseconds per call, medians of ${ROUNDS} rounds in turn; training statistics, NHWC. Node ${process.versions.node}, ${cpus()[0]?.model ?? 'unknown'}, ` +
+      `${new Date().toISOString().slice(0, 10)}. \`npm run bench:tfjs\` writes this file.`, '',
     '| backend | shape | | stock | registered | times as fast |', '|---|---|---|---:|---:|---:|',
   ];
   console.log(lines.slice(-2).join('\n'));
@@ -165,7 +165,7 @@ async function main(shapes: readonly string[]): Promise<void> {
       }
     }
   }
-  // Some shapes only are a look, not a result.
+  // A run of selected shapes is only for a look: it does not replace the results.
   if (shapes === SHAPES) writeFileSync(new URL('results/tfjs.md', import.meta.url), `${lines.join('\n')}\n`);
 }
 

@@ -1,4 +1,4 @@
-// Installs the peers of the benchmark: npm packages from the lock file, and oneDNN's child where Debian's library is there.
+// Installs the peers of the benchmark: npm packages from the lock file, and the oneDNN side if Debian's library is installed.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 

@@ -1,4 +1,4 @@
-/** jax-js as a side, on its WebAssembly backend. Compiled by its jit; arrays stay with the backend. */
+/** jax-js as a side of the benchmark, on its WebAssembly backend. Compiled by its jit; arrays stay in the backend. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -14,7 +14,7 @@ const { version } = JSON.parse(readFileSync(join(dirname(main), '..', 'package.j
 
 await serve({ name: 'jax-js', version, prepare });
 
-/** Every use of an array but the last takes `.ref`: its operations consume what they are given. */
+/** Every use of an array except the last needs `.ref`, because operations consume their inputs. */
 function normalize(x, mean, variance, weight, bias) {
   return x.sub(mean).mul(np.reciprocal(np.sqrt(variance.add(EPS))).mul(weight)).add(bias);
 }

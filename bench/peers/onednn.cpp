@@ -23,10 +23,10 @@ struct Unsupported : std::runtime_error {
 
 struct Task {
     std::string operation, layout, directory;
-    memory::dims shape;  // channels first, as oneDNN counts whatever the layout; two dimensions as four
+    memory::dims shape;  // channels-first in either layout, as oneDNN expects; two dimensions become four
 };
 
-// A primitive with its arguments, and those of them that are its results.
+// A primitive with its arguments; results are those of the arguments that it writes.
 struct Prepared {
     dnnl::primitive primitive;
     std::unordered_map<int, memory> arguments;
@@ -110,7 +110,7 @@ static Task parse(std::istringstream &words) {
     std::getline(words, task.directory);
     for (std::istringstream sizes(dimensions); std::getline(sizes, size, 'x');) task.shape.push_back(std::stol(size));
     if (task.shape.size() == 2) {
-        // Its fast implementations want positions: rows are images of one pixel, channels last.
+        // Its fast implementations need positions: rows become images of one pixel, channels-last.
         task.shape.insert(task.shape.end(), {1, 1});
         task.layout = "channels-last";
     }
@@ -124,7 +124,7 @@ static void write(const Prepared &prepared, const std::string &path) {
         file.write(static_cast<const char *>(result.get_data_handle()), result.get_desc().get_size());
 }
 
-// Milliseconds of a call.
+// Milliseconds per call.
 static double sample(const Prepared &prepared, long untimed, long timed) {
     for (long i = 0; i < untimed; i++) run(prepared);
     const auto start = std::chrono::steady_clock::now();

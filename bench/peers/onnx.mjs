@@ -1,4 +1,4 @@
-/** An ONNX model of one BatchNormalization, written as protocol buffers: numbers of fields are those of onnx.proto. */
+/** An ONNX model of one BatchNormalization, written as protocol buffers; field numbers are those of onnx.proto. */
 
 const FLOAT = 1, INT = 2;
 const OPSET = 15;

@@ -1,4 +1,4 @@
-/** onnxruntime as a side: `onnxruntime.mjs web | node`. Arrays go in and out at each call: it has no other way on a CPU. */
+/** onnxruntime as a side: `onnxruntime.mjs web | node`. Arrays go in and out at each call: on a CPU there is no other way. */
 import { serve, Unsupported } from '../protocol.ts';
 import { batchNormalization } from './onnx.mjs';
 
@@ -17,7 +17,7 @@ async function prepare({ operation, layout, shape, read }) {
   const x = read('x');
   const feeds = { x: new ort.Tensor('float32', x, shape) };
   const fetches = operation === 'train' ? { y: null, newMean: null, newVariance: null } : { y: null };
-  // The web build computes into a copy of an output that is passed in and leaves that as it was.
+  // The web build computes into a copy of an output that is passed in and leaves the original unchanged.
   if (kind === 'onnxruntime-node') fetches.y = new ort.Tensor('float32', new Float32Array(x.length), shape);
   let latest;
   return {

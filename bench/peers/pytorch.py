@@ -1,7 +1,7 @@
 """PyTorch as a side: native_batch_norm and its backward, as the module calls them, on one thread.
 
-Its allocator is malloc's: `pytorch.py recycled` expects to be started with malloc kept from returning memory to the
-system (see sides.ts), `pytorch.py` takes memory as it comes.
+PyTorch allocates with malloc. The recycled side is started with settings that keep malloc from returning memory to the
+system (see sides.ts).
 """
 
 import sys
@@ -19,7 +19,7 @@ def read(directory, name, shape):
 
 
 def whole(directory, name, layout, shape):
-    """x or dy as PyTorch sees it: channels first, in the memory format of the layout."""
+    """x or dy as PyTorch expects it: channels-first shape, in the memory format of the layout."""
     if layout == "channels-first" or len(shape) == 2:
         return read(directory, name, shape)
     n, channels, *positions = shape
@@ -34,7 +34,7 @@ def in_layout(tensor, layout):
 
 
 def prepare(operation, layout, dimensions, directory):
-    """A function that runs once and returns the results."""
+    """Return a function that runs once and returns the results."""
     shape = [int(size) for size in dimensions.split("x")]
     vectors = [read(directory, name, shape[1]) for name in ("weight", "bias", "mean", "variance")]
     weight, bias, mean, variance = vectors
@@ -66,7 +66,7 @@ def main():
             if command == "quit":
                 break
             if command == "prepare":
-                # What the last case held goes first.
+                # Free the memory of the last case first.
                 run = latest = None
                 operation, layout, dimensions, *path = words
                 run = prepare(operation, layout, dimensions, " ".join(path))

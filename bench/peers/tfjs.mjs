@@ -1,4 +1,4 @@
-/** TensorFlow.js as a side: `tfjs.mjs cpu | wasm`. Tensors stay with the backend. */
+/** TensorFlow.js as a side: `tfjs.mjs cpu | wasm`. Tensors stay in the backend. */
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import { serve } from '../protocol.ts';
@@ -26,7 +26,7 @@ function prepare({ operation, layout, shape, channels, read }) {
   const [weight, bias, mean, variance] = ['weight', 'bias', 'mean', 'variance'].map((name) => tf.tensor(read(name), perChannel));
   const axes = shape.map((_, axis) => axis).filter((axis) => axis !== (first ? 1 : shape.length - 1));
 
-  // Its batchNorm takes channels last; for channels first a user composes the same from broadcasting operations.
+  // Its batchNorm only supports channels-last; for channels-first a user composes the same from broadcasting operations.
   const normalize = first
     ? (x, mean, variance, bias, weight) =>
       tf.add(tf.mul(tf.sub(x, mean), tf.mul(tf.rsqrt(tf.add(variance, EPS)), weight)), bias)
