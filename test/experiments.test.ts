@@ -134,13 +134,13 @@ describe('the statement', () => {
     expect(learningRate.conclude([...higher, ...equal]).shows).toBe(false);
     const oneSeedFails = higher.map((row) => (row.at === 10 && row.seed === 2 ? { ...row, accuracy: 0.79 } : row));
     expect(learningRate.conclude(oneSeedFails).shows).toBe(false);
-    expect(learningRate.conclude(sweepRows('c', { 1: [0.1, 0.1] })).text).toContain('up to none without');
+    expect(learningRate.conclude(sweepRows('c', { 1: [0.1, 0.1] })).text).toContain('c: none without');
   });
 
   it('on the initial spread is shown where batch norm trains from more spreads, and not otherwise', () => {
     const wider = sweepRows('a', { 0.01: [0.1, 0.9], 0.1: [0.9, 0.9], 1: [0, 0.9] });
     expect(initialSpread.conclude(wider)).toEqual({
-      shows: true, text: 'Of 3 spreads train a: 0.1 without batch norm, 3 from 0.01 to 1 with it.',
+      shows: true, text: 'Spreads that train, of 3 tried: a: 0.1 without batch norm, 3 from 0.01 to 1 with it.',
     });
     expect(initialSpread.conclude(sweepRows('a', { 0.01: [0.1, 0.9], 0.1: [0.9, 0.1] })).shows).toBe(false);
   });
@@ -148,7 +148,7 @@ describe('the statement', () => {
   it('on depth is shown where batch norm trains deeper networks at the better rate, and not otherwise', () => {
     const deeper = [...sweepRows('learning rate 1', { 3: [0.9, 0.9], 10: [0.1, 0.1] }), ...sweepRows('learning rate 2', { 3: [0.1, 0.9], 10: [0.1, 0.9] })];
     expect(depth.conclude(deeper).shows).toBe(true);
-    expect(depth.conclude(deeper).text).toContain('Without batch norm networks of up to 3 hidden layers train, with it networks of up to 10 hidden layers');
+    expect(depth.conclude(deeper).text).toContain('Without batch norm, networks of up to 3 hidden layers train; with it, networks of up to 10 hidden layers do');
     expect(depth.conclude(deeper.map((row) => (row.at === 10 ? { ...row, accuracy: 0.5 } : row))).shows).toBe(false);
   });
 
@@ -177,7 +177,7 @@ describe('the statement', () => {
       { seed: 1, part: 'network' as const, full, step: step + 1, largest: full ? 1 : step + 1, loss: 2 - step / 2 },
     ]));
     expect(bias.conclude(rows).shows).toBe(true);
-    expect(bias.conclude(rows).text).toContain('It does not blow up in that time');
+    expect(bias.conclude(rows).text).toContain('The network does not blow up in that time');
     const change = (of: Partial<bias.BiasRow>, to: Partial<bias.BiasRow>) => rows.map((row) =>
       (Object.entries(of).every(([key, value]) => row[key as keyof bias.BiasRow] === value) ? { ...row, ...to } : row));
     expect(bias.conclude(change({ part: 'bias', full: false, step: 2 }, { loss: 1.9 })).shows).toBe(false);

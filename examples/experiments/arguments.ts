@@ -1,4 +1,4 @@
-/** What the command line asks for. */
+/** The arguments of the command line. */
 import { parseArgs } from 'node:util';
 import type { Experiment } from './experiment.js';
 import { EXPERIMENTS } from './index.js';
@@ -7,11 +7,11 @@ export const HELP = `Usage: npm run experiments -- <name> [options]
 
 ${EXPERIMENTS.map(({ name, title }) => `  ${name.padEnd(16)}${title}`).join('\n')}
 
-Each prints a table and what it shows, and writes a figure, a page and all numbers.
+Each prints a table and a conclusion, and writes a figure, a page and all numbers.
 
-  --seeds <list>   of weights and order of the images (default 1,2,3)
+  --seeds <list>   for the weights and the order of the images (default 1,2,3)
   --out <folder>   for the files (default out/experiments)
-  --quick          a few steps of everything, to see that it runs
+  --quick          a few steps of everything, to check that it runs
   --help           this text
 `;
 
@@ -22,7 +22,7 @@ export interface Request {
   readonly quick: boolean;
 }
 
-/** @param args - of the command line. @throws {Error} for an unknown name or option, or seeds that are none. */
+/** @param args - of the command line. @throws {Error} an unknown name or option, or invalid seeds. */
 export function readArguments(args: string[]): Request | 'help' {
   const { values, positionals } = parseArgs({
     args,
@@ -42,7 +42,7 @@ export function readArguments(args: string[]): Request | 'help' {
   });
   const seeds = values.seeds.split(',').map(Number);
   if (values.seeds.trim() === '' || !seeds.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 500)) {
-    throw new Error(`--seeds expected integers from 0 to 499 with commas between them, got "${values.seeds}"`);
+    throw new Error(`--seeds expected integers from 0 to 499 separated by commas, got "${values.seeds}"`);
   }
   return { experiments, seeds, out: values.out, quick: values.quick };
 }

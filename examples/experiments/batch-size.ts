@@ -8,11 +8,11 @@ const RATES = { sigmoid: 1, relu: 0.1 };
 export const batchSize = sweep({
   name: 'batch-size',
   title: 'What the batch size does',
-  claim: 'Mean and variance are estimated from the mini-batch (section 3), so that they are the noisier the smaller it is. The ' +
-    'paper does not say how small a batch may be. Expected: with few images batch norm is behind, with many ahead.',
-  method: `Networks of 3 x 100 hidden units, weights Gaussian of standard deviation 0.1, 400 steps of plain SGD whatever the batch ` +
-    `size, learning rate ${RATES.sigmoid} for sigmoid and ${RATES.relu} for ReLU; larger batches so see more images. Statistics for ` +
-    'the test are those of Alg. 2 over batches of 60 in every case.',
+  claim: 'Mean and variance are estimated from the mini-batch (section 3), so they are noisier if the batch is smaller. The ' +
+    'paper does not say how small a batch may be. Expected: batch norm is behind with few images and ahead with many.',
+  method: `Networks of 3 x 100 hidden units, Gaussian weights with standard deviation 0.1, 400 steps of plain SGD at every batch ` +
+    `size (larger batches therefore see more images), learning rate ${RATES.sigmoid} for sigmoid and ${RATES.relu} for ReLU. The test ` +
+    'always uses the statistics of Alg. 2 over batches of 60.',
   axis: { name: 'images in a batch', log: true },
   cases: (quick) => (['sigmoid', 'relu'] as const).flatMap((activation) =>
     (quick ? [2, 60] : SIZES).map((at) => ({

@@ -9,12 +9,12 @@ import { type Conditions, mnist, networkOf, PAPER_BATCH, trainSteps } from './tr
 export interface BiasRow extends Row {
   /** A bias alone, or the network of section 4.1. */
   readonly part: 'bias' | 'network';
-  /** Whether the gradient is that of the normalisation too. */
+  /** Whether the gradient includes the normalisation. */
   readonly full: boolean;
   readonly step: number;
-  /** Of 'bias' the largest |b|; of 'network' the largest |mean| of a batch that any of its batch norms takes away. */
+  /** For 'bias' the largest |b|; for 'network' the largest |mean| of a batch that any of its batch norms subtracts. */
   readonly largest: number;
-  /** Cross-entropy of the batch; of 'network' the mean over the steps since the row before. */
+  /** Cross-entropy of the batch; for 'network' the mean over the steps since the previous row. */
   readonly loss: number;
 }
 
@@ -22,18 +22,18 @@ interface Settings {
   readonly biasSteps: number;
   readonly biasRate: number;
   readonly network: Conditions;
-  /** Rows of a run. */
+  /** Rows per run. */
   readonly points: number;
 }
 
 export const biasGrowth = experiment<Settings, BiasRow>({
   name: 'bias',
   title: 'A gradient that ignores the normalisation',
-  claim: 'If the gradient step takes the mean for a constant, a bias before it grows indefinitely while the loss remains the same; ' +
-    'where the normalisation scales as well, the model blows up (section 2).',
-  method: `First the thought experiment: ${CLASSES} logits BN(W u + b) of ${PAPER_BATCH} MNIST images, of which gradient descent at ` +
-    'rate 1 moves b alone, in float64. Then the network of section 4.1, all of it trained at rate 0.5. The gradient is that of a ' +
-    'backward in training, or that of one in eval with the statistics of the batch, which takes them for constants.',
+  claim: 'If the gradient step treats the mean as a constant, a bias before the normalisation grows indefinitely while the loss ' +
+    'remains the same. If the normalisation also scales, the model blows up (section 2).',
+  method: `First the thought experiment, in float64: ${CLASSES} logits BN(W u + b) of ${PAPER_BATCH} MNIST images, where gradient ` +
+    'descent with rate 1 moves only b. Then the network of section 4.1, trained as a whole with rate 0.5. The full gradient is that ' +
+    'of a backward in training; the other is that of a backward in eval with the statistics of the batch, which treats them as constants.',
   settings: (quick) => ({
     biasSteps: quick ? 20 : 1000, biasRate: 1, points: quick ? 4 : 20,
     network: {
@@ -55,7 +55,7 @@ function moveBias({ biasSteps, biasRate, points }: Settings, full: boolean, seed
   const { values } = product(images, matrix(images.columns, CLASSES, () => 0.1 * next()));
   const labels = train.labels.subarray(start, start + PAPER_BATCH);
   const b = new Float64Array(CLASSES);
-  // The running statistics are those of the latest batch, to the bit: eval then gives the same y.
+  // The running statistics are exactly those of the latest batch, so eval gives the same y.
   const bn = new BatchNorm(CLASSES, { dtype: 'float64', momentum: 1, runningVariance: 'biased' });
   const rows: BiasRow[] = [];
   for (let step = 0; ; step++) {
@@ -73,7 +73,7 @@ function moveBias({ biasSteps, biasRate, points }: Settings, full: boolean, seed
   }
 }
 
-/** Mean over the images, and its gradient by the logits [N, 10]. */
+/** Mean over the images, and its gradient with respect to the logits [N, 10]. */
 function crossEntropy(logits: Float64Array, labels: Uint8Array): { loss: number; dy: Float64Array } {
   const dy = new Float64Array(logits.length);
   let loss = 0;
@@ -115,7 +115,7 @@ interface Course {
   readonly last: BiasRow;
 }
 
-/** First and last row of each seed. */
+/** The first and last row of each seed. */
 function coursesOf(rows: readonly BiasRow[], part: BiasRow['part'], full: boolean): Course[] {
   return distinct(rows.map(({ seed }) => seed)).flatMap((seed) => {
     const own = rows.filter((row) => row.seed === seed && row.part === part && row.full === full);
@@ -138,17 +138,17 @@ export function conclude(rows: readonly BiasRow[]): Conclusion {
   const blownUp = network.constants.filter(({ first, last }) => last.step < network.full[0]!.last.step || last.loss > first.loss);
   return {
     shows: grows && lossChange < 1e-6,
-    text: `Alone, after ${bias.constants[0]!.last.step} steps, |b| is ${of(bias.constants, ({ last }) => last.largest).toFixed(2)} (the same ` +
-      `step each time, up to ${linear.toExponential(0)}) while the loss changed by ${lossChange.toExponential(0)}; with the full ` +
-      `gradient b stays at ${fullBias.toExponential(0)}. In the network the largest mean before a batch norm goes from ` +
+    text: `A bias alone: after ${bias.constants[0]!.last.step} steps, |b| is ${of(bias.constants, ({ last }) => last.largest).toFixed(2)} ` +
+      `(the same step each time, up to ${linear.toExponential(0)}), while the loss has changed by ${lossChange.toExponential(0)}; with the ` +
+      `full gradient, |b| stays at ${fullBias.toExponential(0)}. In the network, the largest mean before a batch norm goes from ` +
       `${means(network.constants)} in ${steps} steps, with the full gradient from ${means(network.full)}; the training loss ends at ` +
       `${loss(network.constants)} against ${loss(network.full)}. ` +
-      (blownUp.length === 0 ? 'It does not blow up in that time: that part of the claim is not shown.' :
-        `It blows up with ${blownUp.length} of ${network.constants.length} seeds.`),
+      (blownUp.length === 0 ? 'The network does not blow up in that time: that part of the claim is not shown.' :
+        `The network blows up with ${blownUp.length} of ${network.constants.length} seeds.`),
   };
 }
 
-/** How far the rows on the way to the last one are from the straight line to it. */
+/** The largest distance of a row from the straight line that ends at the last row. */
 function linearity(rows: readonly BiasRow[], last: BiasRow): number {
   const own = rows.filter(({ seed, part, full }) => seed === last.seed && part === 'bias' && full === last.full);
   return Math.max(...own.map(({ step, largest }) => Math.abs(largest - (last.largest * step) / last.step))) / last.largest;

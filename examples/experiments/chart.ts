@@ -1,4 +1,4 @@
-/** Panels side by side, or below each other for narrow screens, as SVG. */
+/** Draws panels as SVG: side by side, or one below the other for narrow screens. */
 import * as echarts from 'echarts';
 import { type Axis, distinct, type Panel, type Series } from './experiment.js';
 
@@ -6,7 +6,7 @@ const FONT = 14;
 const PANEL = { width: 400, height: 280, left: 78, gap: 96, right: 30 };
 const TOP = 46;
 const BOTTOM = 96;
-/** Between panels below each other, and from one name of their legend to the next. */
+/** Distances between panels one below the other, and between the names in their legend. */
 const ROW_GAP = 110;
 const NAME_PITCH = 24;
 /** Without and with batch norm first, as in Figure 1. */
@@ -48,7 +48,7 @@ export function chart(title: string, panels: readonly Panel[], narrow = false): 
   return named(svg).replace(/^<svg ([^>]*)>/, `<svg role="img" $1><title>${title}</title>`);
 }
 
-/** What a figure shows, for those who do not see it. */
+/** The alternative text of a figure. */
 export function description(panels: readonly Panel[]): string {
   const axes = panels.map(({ title, x, y }) => `${y.name} against ${x.name}${title === y.name ? '' : ` (${title})`}`);
   return `${axes.join('; ')}. Lines: ${namesOf(panels).join(', ')}`;
@@ -58,7 +58,7 @@ function namesOf(panels: readonly Panel[]): string[] {
   return distinct(panels.flatMap(({ series }) => series.map(({ name }) => name)));
 }
 
-/** Names in the file go on counting from one chart to the next: numbered again, they do not depend on those before. */
+/** ECharts numbers names across all charts. Numbers them anew, so that they do not depend on earlier charts. */
 function named(svg: string): string {
   const names = distinct(svg.match(/\bzr\d+-\w+(?:-\d+)?/g) ?? []);
   return svg.replaceAll(/\bzr\d+-\w+(?:-\d+)?/g, (name) => `n${names.indexOf(name)}`);

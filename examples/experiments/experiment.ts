@@ -1,4 +1,4 @@
-/** What an experiment is, and what comes out of one. */
+/** The parts and the results of an experiment. */
 
 /** One measurement: the seed, the conditions and the outcome, by name. */
 export interface Row {
@@ -6,9 +6,9 @@ export interface Row {
 }
 
 export interface Conclusion {
-  /** Whether the claim is seen in these rows. */
+  /** Whether these rows show the claim. */
   readonly shows: boolean;
-  /** What was seen, in numbers. */
+  /** What they show, in numbers. */
   readonly text: string;
 }
 
@@ -41,13 +41,13 @@ export type Table = readonly (readonly string[])[];
 export interface Definition<S extends object, R extends Row> {
   readonly name: string;
   readonly title: string;
-  /** What the paper says, and where. */
+  /** The paper's claim, with the section. */
   readonly claim: string;
-  /** What is measured, in a few sentences. */
+  /** The measurement, in a few sentences. */
   readonly method: string;
-  /** @param quick - as small as still runs through everything */
+  /** @param quick - the smallest settings that still run everything */
   settings(quick: boolean): S;
-  /** Units of progress for one seed: `run` calls tick once for each. */
+  /** Units of progress for one seed: `run` calls tick once per unit. */
   ticks(settings: S): number;
   run(settings: S, seed: number, tick: () => void): R[];
   conclude(rows: readonly R[]): Conclusion;
@@ -55,7 +55,7 @@ export interface Definition<S extends object, R extends Row> {
   panels(rows: readonly R[]): readonly Panel[];
 }
 
-/** What rows say. */
+/** The conclusion, table and figure of some rows. */
 export interface Summary {
   readonly conclusion: Conclusion;
   readonly table: Table;
@@ -72,7 +72,7 @@ export interface Progress {
   tick(): void;
 }
 
-/** An experiment whatever its settings and rows are made of. */
+/** An experiment with any type of settings and rows. */
 export interface Experiment extends Pick<Definition<object, Row>, 'name' | 'title' | 'claim' | 'method'> {
   report(quick: boolean, seeds: readonly number[], progress: Progress): Report;
   /** @param rows - of this experiment */
@@ -96,13 +96,13 @@ export function experiment<S extends object, R extends Row>(definition: Definiti
   };
 }
 
-/** Of at least one number; of an even count the mean of the two in the middle. */
+/** The median of at least one number; for an even count, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b), middle = (sorted.length - 1) / 2;
   return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
 }
 
-/** "91.2 (90.8 to 91.4)" of fractions: per cent, median and range. */
+/** Median and range of fractions in per cent, such as "91.2 (90.8 to 91.4)". */
 export function percentRange(values: readonly number[]): string {
   return `${percent(median(values))} (${percent(Math.min(...values))} to ${percent(Math.max(...values))})`;
 }

@@ -8,10 +8,10 @@ const RATES = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
 export const learningRate = sweep({
   name: 'learning-rate',
   title: 'The largest learning rate that still trains',
-  claim: 'Batch normalization enables higher learning rates (section 3.3); with a rate five times as high, plain Inception ' +
-    'went to machine infinity, with batch norm 30 times as high a rate trained (section 4.2.1).',
-  method: `Networks of 3 x 100 hidden units, weights Gaussian of standard deviation 0.1, 400 steps of plain SGD on ${PAPER_BATCH} ` +
-    `images. A rate trains where every seed gets to ${100 * TRAINED} % test accuracy.`,
+  claim: 'Batch normalization enables higher learning rates (section 3.3). With a rate five times as high, plain Inception ' +
+    'went to machine infinity; with batch norm it trained at a rate 30 times as high (section 4.2.1).',
+  method: `Networks of 3 x 100 hidden units, Gaussian weights with standard deviation 0.1, 400 steps of plain SGD on batches of ` +
+    `${PAPER_BATCH} images. A network trains if every seed reaches ${100 * TRAINED} % test accuracy.`,
   axis: { name: 'learning rate', log: true },
   cases: (quick) => (['sigmoid', 'relu'] as const).flatMap((activation) =>
     (quick ? [0.1, 1000] : RATES).map((at) => ({
@@ -29,7 +29,8 @@ export function conclude(rows: readonly SweepRow[]): Conclusion {
   const text = nets.map(({ net, without, withNorm }) => {
     const more = withNorm === largest ? ' (the largest tried)' : '';
     const ratio = without > 0 && withNorm > 0 ? ` (${Number((withNorm / without).toPrecision(2))} times)` : '';
-    return `${net}: up to ${without || 'none'} without batch norm, up to ${withNorm || 'none'}${more} with it${ratio}`;
+    const upTo = (rate: number) => (rate === 0 ? 'none' : `up to ${rate}`);
+    return `${net}: ${upTo(without)} without batch norm, ${upTo(withNorm)}${more} with it${ratio}`;
   });
   return { shows: nets.every(({ without, withNorm }) => withNorm > without), text: `${text.join('; ')}.` };
 }

@@ -1,4 +1,4 @@
-/** A linear layer x = u W in plain float64, for the experiments that look at rounding errors. */
+/** A linear layer x = u W in plain float64, for the experiments that measure rounding errors. */
 import { type Dataset, PIXELS } from '../mnist/data.js';
 
 /** Row-major [rows, columns]. */
@@ -12,12 +12,12 @@ export function matrix(rows: number, columns: number, value: (i: number) => numb
   return { rows, columns, values: Float64Array.from({ length: rows * columns }, (_, i) => value(i)) };
 }
 
-/** Images [count, 784] of a set from `start` on. */
+/** Images [count, 784] of a set, starting at `start`. */
 export function imagesOf({ images }: Dataset, start: number, count: number): Matrix {
   return matrix(count, PIXELS, (i) => images[start * PIXELS + i]!);
 }
 
-/** a b */
+/** The matrix product a b. */
 export function product(a: Matrix, b: Matrix): Matrix {
   const result = matrix(a.rows, b.columns, () => 0), { values } = result, n = b.columns;
   for (let i = 0; i < a.rows; i++) {
@@ -34,7 +34,7 @@ export function transpose({ rows, columns, values }: Matrix): Matrix {
   return matrix(columns, rows, (i) => values[(i % rows) * columns + Math.floor(i / rows)]!);
 }
 
-/** The same normal numbers for the same seed (mulberry32; Box and Muller). */
+/** Normal random numbers, the same for the same seed (mulberry32; Box and Muller). */
 export function normal(seed: number): () => number {
   let state = seed;
   const uniform = () => {

@@ -1,4 +1,4 @@
-/** The claims of Ioffe & Szegedy 2015, arXiv 1502.03167, as experiments. */
+/** Runs experiments on the claims of Ioffe & Szegedy 2015, arXiv 1502.03167. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
@@ -28,7 +28,7 @@ function perform(experiment: Experiment, { seeds, out, quick }: Request): void {
   writeFileSync(file('narrow.svg'), chart(title, report.panels, true));
   writeFileSync(file('md'), page(experiment, report, command));
   writeFileSync(file('json'), numbers(report, command));
-  console.log(`\n${markdownTable(report.table)}\n\n${statement(report)}\n\n${file('svg')}, ${file('narrow.svg')}, ${file('md')}, ${file('json')} written\n`);
+  console.log(`\n${markdownTable(report.table)}\n\n${statement(report)}\n\nwrote ${file('svg')}, ${file('narrow.svg')}, ${file('md')}, ${file('json')}\n`);
 }
 
 try {

@@ -1,4 +1,4 @@
-/** What is kept of an experiment: figure, page and numbers. */
+/** The files of an experiment beside its figures: page and numbers. */
 import { description } from './chart.js';
 import type { Experiment, Report, Table } from './experiment.js';
 
@@ -6,7 +6,7 @@ export function commandOf(name: string, seeds: readonly number[], quick: boolean
   return `npm run experiments -- ${name} --seeds ${seeds.join(',')}${quick ? ' --quick' : ''}`;
 }
 
-/** The page of an experiment, with its figure beside it. */
+/** The page of an experiment; its figure is in the same folder. */
 export function page({ name, title, claim, method }: Experiment, report: Report, command: string): string {
   return `# ${title}
 
@@ -34,7 +34,7 @@ export function markdownTable([header, ...rows]: Table): string {
   return [header!, header!.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-/** A row a line, so that a change of one shows as one. */
+/** One row per line, so that a diff shows which rows have changed. */
 export function numbers({ settings, rows, conclusion }: Report, command: string): string {
   const lines = rows.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
   return `{

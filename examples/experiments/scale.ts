@@ -6,15 +6,15 @@ import { mnist, PAPER_BATCH, UNITS } from './training.js';
 
 export interface ScaleRow extends Row {
   readonly eps: number;
-  /** What the weights are multiplied by. */
+  /** The factor a of the weights. */
   readonly scale: number;
-  /** How far BN((a W) u) is from BN(W u), relative to its largest value. */
+  /** Distance of BN((a W) u) from BN(W u), relative to its largest value. */
   readonly output: number;
-  /** How far the gradient by u is from that at scale 1. */
+  /** Distance of the gradient by u from that at scale 1. */
   readonly du: number;
-  /** How far a times the gradient by a W is from the gradient by W. */
+  /** Distance of a times the gradient by a W from the gradient by W. */
   readonly dW: number;
-  /** Whether the float32 output has the bits of that at scale 1; null where the scale is not a power of two. */
+  /** Whether the float32 output has the same bits as at scale 1; null if the scale is not a power of two. */
   readonly sameBits: boolean | null;
 }
 
@@ -24,19 +24,19 @@ interface Settings {
   readonly epsilons: readonly number[];
 }
 
-/** Powers of two and others, from 1e-4 to 1e4. */
+/** Powers of two and other numbers, from 1e-4 to 1e4. */
 const SCALES = [1e-4, 1e-3, 2 ** -7, 0.03, 2 ** -4, 0.1, 0.3, 0.5, 2, 3, 8, 30, 128, 300, 1024, 1e4];
-/** Float64 rounding of sums of 784 products. */
+/** Allows for float64 rounding in sums of 784 products. */
 const ROUNDING = 1e-10;
 
 export const scaleInvariance = experiment<Settings, ScaleRow>({
   name: 'scale',
   title: 'The scale of the weights before batch norm, and eps',
-  claim: 'BN(W u) = BN((a W) u); the gradient by u does not depend on a, and that by the weights is 1 / a times as large ' +
-    '(section 3.3). The eps of Alg. 1 is left out of that.',
-  method: `A linear layer of ${UNITS} units on ${PAPER_BATCH} MNIST images, weights Gaussian of standard deviation 0.1 times a, random ` +
-    'gradients by y, in float64. Distances are the largest, relative to the largest value at a = 1. With eps = 0 also the bits of ' +
-    'the float32 output, for a that are powers of two.',
+  claim: 'BN(W u) = BN((a W) u). The gradient by u does not depend on a, and the gradient by the weights is 1 / a times as large ' +
+    '(section 3.3). This leaves out the eps of Alg. 1.',
+  method: `A linear layer of ${UNITS} units on ${PAPER_BATCH} MNIST images, Gaussian weights with standard deviation 0.1 times a, random ` +
+    'gradients by y, in float64. Each change is the largest difference, relative to the largest value at a = 1. With eps = 0 and a ' +
+    'power of two for a, the bits of the float32 output are compared too.',
   settings: (quick) => ({ units: UNITS, scales: quick ? [0.01, 2, 1024] : SCALES, epsilons: [0, 1e-5, 1e-3] }),
   ticks: ({ scales, epsilons }) => scales.length * epsilons.length,
   run({ units, scales, epsilons }, seed, tick) {
@@ -68,7 +68,7 @@ function scaled({ rows, columns, values }: Matrix, scale: number): Matrix {
   return matrix(rows, columns, (i) => scale * values[i]!);
 }
 
-/** y = BN(u W), and the gradients by u and W for one by y. */
+/** y = BN(u W), and the gradients by u and W, given the gradient by y. */
 function layer(u: Matrix, weights: Matrix, dy: Matrix, eps: number): { y: Float64Array; du: Float64Array; dW: Float64Array } {
   const x = product(u, weights), shape = [x.rows, x.columns];
   const bn = new BatchNorm(x.columns, { dtype: 'float64', eps });
@@ -95,8 +95,8 @@ export function conclude(rows: readonly ScaleRow[]): Conclusion {
   });
   return {
     shows: worst < ROUNDING && powers.length > 0 && equal === powers.length,
-    text: `With eps = 0 output and gradients are those of a = 1 up to ${worst.toExponential(0)}, in float32 to the bit for ` +
-      `${equal} of ${powers.length} powers of two. With eps the output is invariant to large weights only. ${others.join('; ')}.`,
+    text: `With eps = 0, output and gradients are those of a = 1 up to ${worst.toExponential(0)}; the float32 output has the same bits ` +
+      `for ${equal} of ${powers.length} powers of two. With eps, the output is invariant for large weights only. ${others.join('; ')}.`,
   };
 }
 

@@ -23,22 +23,22 @@ interface Settings extends Scale {
   readonly steps: readonly number[];
 }
 
-/** Momentum weighs the new batch; null is the plain average since the first step. */
+/** Weights of the new batch; null is the plain average since the first step. */
 const MOMENTA = [0.1, 0.01, 0.001, null];
 const ALGORITHM = 'Alg. 2';
 const POPULATION = 'population';
 const nameOf = (momentum: number | null) => (momentum === null ? 'cumulative average' : `momentum ${momentum}`);
-/** Points of accuracy that count as the same. */
+/** Accuracies that differ by at most this much count as equal. */
 const CLOSE = 0.01;
 
 export const runningStatistics = experiment<Settings, StatisticsRow>({
   name: 'statistics',
   title: 'Moving averages against Alg. 2',
-  claim: 'Inference takes mean and variance of training batches with the parameters frozen (Alg. 2); moving averages track the ' +
+  claim: 'Inference uses the mean and variance of training batches with frozen parameters (Alg. 2); moving averages track the ' +
     'accuracy of a model as it trains (section 3.1).',
-  method: `The network of section 4.1 at learning rate 1, trained once for each seed on batches of ${PAPER_BATCH}. At every step the ` +
-    'same batch statistics enter moving averages of several momenta. Alg. 2 and the statistics of the whole population are those of ' +
-    `${FULL.statisticsBatches} training batches by \`recalibrate\`.`,
+  method: `The network of section 4.1 with learning rate 1, trained once per seed on batches of ${PAPER_BATCH}. At every step, the ` +
+    'same batch statistics enter moving averages with several momenta. The statistics of Alg. 2 and of the population are computed ' +
+    `from ${FULL.statisticsBatches} training batches by \`recalibrate\`.`,
   settings: (quick) => {
     const steps = quick ? [2, 6] : [20, 50, 100, 200, 500, 1000, 2000];
     return {
@@ -77,7 +77,7 @@ export const runningStatistics = experiment<Settings, StatisticsRow>({
   panels,
 });
 
-/** Lets the statistics of the latest batch enter those of another module: a batch of which it has no part itself. */
+/** Updates the running statistics of `tracker` with the latest batch of another module. The tracker has no values of it. */
 function track(tracker: BatchNorm, { context }: BatchNorm): void {
   const { mean, variance, count } = context!;
   tracker.forwardWith({ mean, m2: variance.map((value) => value * count), count }, new Float32Array(0), [0, UNITS]);

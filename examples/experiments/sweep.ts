@@ -20,7 +20,7 @@ export interface Case {
 
 export const LABELS = { sigmoid: 'sigmoid', relu: 'ReLU' } as const;
 
-/** From this test accuracy on, a run counts as trained. */
+/** A run with at least this test accuracy counts as trained. */
 export const TRAINED = 0.8;
 
 interface Sweep {

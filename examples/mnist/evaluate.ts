@@ -1,22 +1,22 @@
-/** What Figure 1 shows of a network at one step. */
+/** Measures what Figure 1 shows of a network at one step. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch } from './data.js';
 import type { Network } from './network.js';
 
-/** The unit of the last hidden layer whose sigmoid is looked at: any is typical, so the first. */
+/** The unit of the last hidden layer whose sigmoid is shown: any is typical, so the first. */
 const UNIT = 0;
 export const PERCENTILES = [15, 50, 85];
 
-/** Measured over the whole test set, with the statistics of Alg. 2 where there is batch norm. */
+/** Measured over the whole test set; with batch norm, using the statistics of Alg. 2. */
 export interface Measurement {
   readonly step: number;
-  /** Fraction of the test images classified right. */
+  /** Fraction of the test images classified correctly. */
   readonly accuracy: number;
   /** Of the input of one sigmoid of the last hidden layer, in the order of PERCENTILES. */
   readonly percentiles: readonly number[];
 }
 
-/** @param statistics - the training batches that Alg. 2 takes mean and variance from */
+/** @param statistics - training batches from which Alg. 2 computes mean and variance */
 export function evaluate(network: Network, step: number, test: Batch, statistics: readonly Batch[]): Measurement {
   estimatePopulation(network, statistics);
   for (const bn of network.norms) bn.eval();
@@ -39,8 +39,8 @@ export function accuracyOf(logits: tf.Tensor2D, labels: Uint8Array): number {
 }
 
 /**
- * Alg. 2, lines 8 to 10: with the parameters frozen, the mean of the batch means and of the unbiased batch variances
- * becomes the running statistics. What training steps left there does not count.
+ * Alg. 2, lines 8 to 10: with frozen parameters, the running statistics become the mean of the batch means and the mean of
+ * the unbiased batch variances. Statistics from training steps are discarded.
  */
 export function estimatePopulation(network: Network, statistics: readonly Batch[]): void {
   if (network.norms.length === 0) return;
@@ -52,7 +52,7 @@ export function estimatePopulation(network: Network, statistics: readonly Batch[
   }
 }
 
-/** Of ascending values, between the two nearest ranks linearly. */
+/** Percentile of ascending values, interpolated linearly between the two nearest ranks. */
 function percentile(sorted: Float32Array, p: number): number {
   const rank = (p / 100) * (sorted.length - 1);
   const low = Math.floor(rank);

@@ -1,4 +1,4 @@
-/** Trains the network with and without batch norm, step by step on the same batches, from the same weights. */
+/** Trains the network with and without batch norm, from the same weights and step by step on the same batches. */
 import { type Batch, batches, readDataset, take, wholeBatch } from './data.js';
 import { evaluate, type Measurement } from './evaluate.js';
 import { initialWeights, Network } from './network.js';
@@ -15,10 +15,10 @@ export interface Settings {
   readonly seed: number;
 }
 
-/** How one of the networks did. */
+/** The results of one of the networks. */
 export interface Run {
   readonly name: string;
-  /** Before the first step, after the last, and evenly between. */
+  /** Before the first step, after the last, and evenly spaced in between. */
   readonly measurements: Measurement[];
   /** Cross-entropy of the latest training batch. */
   loss: number;
@@ -54,7 +54,7 @@ export function runExperiment({ steps, lr, seed }: Settings, progress: Progress)
   return runs;
 }
 
-/** @throws {Error} where the loss is not finite. */
+/** @throws {Error} if the loss is not finite. */
 function trainStep(network: Network, run: Run, batch: Batch, step: number): void {
   const start = performance.now();
   run.loss = network.trainStep(batch);

@@ -78,13 +78,13 @@ function line({ measurements }: Run, index: number, value: (measurement: Measure
   return { type: 'line', data, symbol: 'none', lineStyle: { color, type, width: 2 }, itemStyle: { color } };
 }
 
-/** The paper's range of 0.7 to 1 where both networks get well into it, else 0 to 1. */
+/** The paper's range of 0.7 to 1 if both networks get well into it, otherwise 0 to 1. */
 function accuracyRange(runs: readonly Run[]) {
   const high = runs.every(({ measurements }) => measurements.at(-1)!.accuracy > 0.8);
   return high ? { min: 0.7, max: 1, interval: 0.1 } : { min: 0, max: 1, interval: 0.2 };
 }
 
-/** Whole numbers around every percentile of both networks. */
+/** The range between whole numbers that contains every percentile of both networks. */
 function inputRange(runs: readonly Run[]) {
   const values = runs.flatMap(({ measurements }) => measurements.flatMap(({ percentiles }) => percentiles));
   return { min: Math.floor(Math.min(...values)), max: Math.ceil(Math.max(...values)) };

@@ -15,11 +15,11 @@ const FIGURE = fileURLToPath(new URL('../../out/figure1.svg', import.meta.url));
 const HELP = `Usage: npm start -- [options]
 
 Trains the MNIST network of Ioffe & Szegedy 2015 (section 4.1) with and without batch norm, and draws
-Figure 1 into out/figure1.svg.
+Figure 1 to out/figure1.svg.
 
   --steps <n>   training steps of each network (default 6000)
   --lr <rate>   learning rate of both networks (default 0.1)
-  --seed <n>    of initial weights and order of the images, 0 to 4294967295 (default 1)
+  --seed <n>    for the initial weights and the order of the images, 0 to 4294967295 (default 1)
   --help        this text
 `;
 
@@ -50,13 +50,13 @@ function readNumber(name: string, text: string, expected: string, valid: (value:
 function describe({ steps, lr, seed }: Settings): string {
   return `Ioffe & Szegedy 2015, arXiv 1502.03167, section 4.1: MNIST, 784 binary pixels, 3 x 100 sigmoid units,
 10 classes, without and with batch norm before each sigmoid. Both networks start from the same weights and
-see the same ${steps} batches of ${BATCH_SIZE} images. Accuracy is that over all 10,000 test images; with batch norm,
-by the statistics of Alg. 2 from ${STATISTICS_BATCHES} training batches.
+see the same ${steps} batches of ${BATCH_SIZE} images. Accuracy is measured on all 10,000 test images; with batch norm,
+using the statistics of Alg. 2 from ${STATISTICS_BATCHES} training batches.
 
-What the paper leaves open, and is chosen here:
+Choices that the paper leaves open:
   optimiser        plain SGD, learning rate ${lr} for both networks
-  initial values   weights Gaussian of standard deviation ${STDDEV}, biases and beta 0, gamma 1; seed ${seed}
-  binary pixels    1 from grey level ${THRESHOLD} of 255 on
+  initial values   Gaussian weights with standard deviation ${STDDEV}, biases and beta 0, gamma 1; seed ${seed}
+  binary pixels    1 for grey levels (0 to 255) of at least ${THRESHOLD}
   eps              1e-5
   typical sigmoid  the first unit of the last hidden layer, over the test images
 `;
@@ -84,7 +84,7 @@ async function main(): Promise<void> {
   mkdirSync(dirname(FIGURE), { recursive: true });
   writeFileSync(FIGURE, figure1(runs));
   console.log(`\n${table(runs)}\n`);
-  console.log(`${relative('', FIGURE)} written; ${duration((performance.now() - start) / 1000)} in all`);
+  console.log(`wrote ${relative('', FIGURE)}; ${duration((performance.now() - start) / 1000)} in total`);
 }
 
 try {

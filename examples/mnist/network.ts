@@ -1,4 +1,4 @@
-/** A fully connected network with or without batch norm before its nonlinearities; by default that of section 4.1. */
+/** A fully connected network with or without batch norm before its nonlinearities; by default the one of section 4.1. */
 import * as tf from '@tensorflow/tfjs-core';
 import { BatchNorm } from 'batchnorm-wasm';
 import { batchNorm, detachedBatchNorm } from './batchnorm-op.js';
@@ -8,7 +8,7 @@ const HIDDEN = [100, 100, 100];
 
 export type Activation = 'sigmoid' | 'relu';
 
-/** 'detached': batch norm whose gradient takes mean and variance for constants, which section 2 warns of. */
+/** 'detached': batch norm whose gradient treats mean and variance as constants, which section 2 warns against. */
 export type Normalisation = 'none' | 'batch' | 'detached';
 
 export interface NetworkOptions {
@@ -18,11 +18,11 @@ export interface NetworkOptions {
   readonly activation?: Activation;
 }
 
-/** What a network makes of images [N, 784]. */
+/** Values inside the network for images [N, 784]. */
 export interface Activations {
-  /** Of each hidden layer W u [N, units], which is what batch norm takes. */
+  /** For each hidden layer W u [N, units], the input of batch norm. */
   readonly products: tf.Tensor2D[];
-  /** Of each hidden layer what enters the nonlinearity, [N, units]. */
+  /** For each hidden layer the input of the nonlinearity, [N, units]. */
   readonly inputs: tf.Tensor2D[];
   /** [N, 10] */
   readonly logits: tf.Tensor2D;
@@ -33,7 +33,7 @@ type Matrix = tf.Variable<tf.Rank.R2>;
 interface HiddenLayer {
   /** [inputs, units] */
   readonly weight: Matrix;
-  /** [units]; beta where there is batch norm, whose mean cancels any bias before it (section 3.2). */
+  /** [units]; with batch norm this is beta, since its mean cancels any bias before it (section 3.2). */
   readonly bias: tf.Variable;
   /** gamma [units]; null in the network without batch norm. */
   readonly norm: { readonly gamma: tf.Variable; readonly bn: BatchNorm } | null;
@@ -43,15 +43,15 @@ interface HiddenLayer {
 export function initialWeights(stddev: number, seed: number, hidden: readonly number[] = HIDDEN): tf.Tensor2D[] {
   const sizes = [PIXELS, ...hidden, CLASSES];
   return sizes.slice(1).map((units, layer) => {
-    // Never 0, which is no seed to tfjs.
+    // Never 0, which tfjs does not accept as a seed.
     const layerSeed = (sizes.length - 1) * seed + layer + 1;
     return tf.randomNormal<tf.Rank.R2>([sizes[layer]!, units], 0, stddev, 'float32', layerSeed);
   });
 }
 
-/** One of the networks compared. */
+/** A network that learns by gradient descent. */
 export class Network {
-  /** The BatchNorm of each hidden layer; none in the network without. */
+  /** The BatchNorm of each hidden layer; empty in the network without batch norm. */
   readonly norms: readonly BatchNorm[];
   readonly #hidden: readonly HiddenLayer[];
   readonly #output: { readonly weight: Matrix; readonly bias: tf.Variable };

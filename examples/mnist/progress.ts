@@ -24,7 +24,7 @@ export class Progress {
     this.#bar?.start(this.#steps, 0, { loss: '-', accuracy: '-', rate: '-', left: '-' });
   }
 
-  /** To be called after each step, which is counted from 1. */
+  /** Must be called after each step; steps count from 1. */
   update(step: number, runs: readonly Run[]): void {
     const seconds = (performance.now() - this.#start) / 1000;
     const values = {

@@ -4,7 +4,7 @@ import type { Run } from './experiment.js';
 const FRACTIONS = [0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1];
 const THRESHOLDS = [0.8, 0.9, 0.95];
 
-/** One column per network: accuracies along the run, steps to reach some, time. */
+/** One column per network: accuracies during the run, steps until some accuracies, time. */
 export function table(runs: readonly Run[]): string {
   const evaluated = runs[0]!.measurements.map(({ step }) => step);
   const steps = evaluated.at(-1)!;
@@ -16,10 +16,10 @@ export function table(runs: readonly Run[]): string {
       ...runs.map(({ measurements }) => percent(measurements[i]!.accuracy)),
     ]),
     ...THRESHOLDS.map((threshold) => [
-      `steps until measured at ${100 * threshold} % or more`, ...runs.map((run) => firstStep(run, threshold)),
+      `steps until the measured accuracy is ${100 * threshold} % or more`, ...runs.map((run) => firstStep(run, threshold)),
     ]),
-    ['time of a training step', ...runs.map(({ trainingTime }) => `${(trainingTime / steps).toFixed(2)} ms`)],
-    ['time of training', ...runs.map(({ trainingTime }) => `${(trainingTime / 1000).toFixed(1)} s`)],
+    ['time per training step', ...runs.map(({ trainingTime }) => `${(trainingTime / steps).toFixed(2)} ms`)],
+    ['training time', ...runs.map(({ trainingTime }) => `${(trainingTime / 1000).toFixed(1)} s`)],
   ];
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows

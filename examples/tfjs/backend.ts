@@ -1,4 +1,4 @@
-/** Sets up tfjs on its WebAssembly backend, with the gradient of a convolution, which that lacks. */
+/** Sets up tfjs on its WebAssembly backend and adds the gradient of a convolution, which the backend lacks. */
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import type * as core from '@tensorflow/tfjs-core';
@@ -6,10 +6,10 @@ import type * as layers from '@tensorflow/tfjs-layers';
 
 const require = createRequire(import.meta.url);
 
-/** The namespace that `@tensorflow/tfjs` would be. */
+/** The same namespace as `@tensorflow/tfjs`. */
 export const tf: typeof core & typeof layers = { ...require('@tensorflow/tfjs-core'), ...require('@tensorflow/tfjs-layers') };
 
-/** To be awaited before any tensor is made. */
+/** Must be awaited before any tensor is created. */
 export async function startBackend(name: 'wasm' | 'cpu' = 'wasm'): Promise<void> {
   require('@tensorflow/tfjs-backend-cpu');
   const { setWasmPaths } = require('@tensorflow/tfjs-backend-wasm');
@@ -18,8 +18,8 @@ export async function startBackend(name: 'wasm' | 'cpu' = 'wasm'): Promise<void>
 }
 
 /**
- * The gradient of a convolution of stride 1 and padding 'same' by its filter is a convolution too: of x with dy, samples
- * taken as channels. The wasm backend of tfjs has no kernel of its own for it.
+ * Registers a kernel that the wasm backend of tfjs lacks: the gradient of a convolution by its filter, for stride 1 and
+ * padding 'same'. This gradient is itself a convolution of x with dy, with the samples as channels.
  */
 export function registerConvGradient(): void {
   tf.registerKernel({

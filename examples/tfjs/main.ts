@@ -1,4 +1,4 @@
-/** A small convolutional net with batch norm on MNIST, by `model.fit` of tfjs: its own batch norm against this package's. */
+/** Trains a small convolutional net on MNIST with `model.fit` of tfjs: with its own batch norm and with this package's. */
 import { parseArgs } from 'node:util';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { layers, Sequential } from '@tensorflow/tfjs-layers';
@@ -12,14 +12,14 @@ type BatchNormalization = () => layers.Layer;
 
 interface Run {
   readonly name: string;
-  /** Median milliseconds of a step. */
+  /** Median milliseconds per step. */
   readonly step: number;
   readonly loss: number;
-  /** Of all test images. */
+  /** On all test images. */
   readonly accuracy: number;
 }
 
-/** Twice convolution, batch norm, ReLU and pooling, then one dense layer. */
+/** Two blocks of convolution, batch norm, ReLU and pooling, then one dense layer. */
 function network(batchNormalization: BatchNormalization): Sequential {
   const kernelInitializer = (seed: number) => tf.initializers.glorotUniform({ seed });
   const block = (filters: number, options: object) => [
@@ -75,7 +75,7 @@ if (!Number.isSafeInteger(steps) || steps < 1 || steps > 937) {
 await startBackend();
 registerConvGradient();
 console.log(`MNIST, ${steps} steps of ${BATCH_SIZE} images on the wasm backend of tfjs, from the same weights:\n`);
-console.log('batch norm       ms a step   last loss   test accuracy');
+console.log('batch norm     ms per step   last loss   test accuracy');
 const report = ({ name, step, loss, accuracy }: Run) => {
   console.log(`${name.padEnd(14)}${step.toFixed(1).padStart(12)}${loss.toFixed(3).padStart(12)}${(100 * accuracy).toFixed(1).padStart(14)} %`);
 };

@@ -1,4 +1,4 @@
-/** The MobileNet v2 of nsfwjs, a Keras model with 52 batch norms: the same predictions before and after, and the time of each. */
+/** Compares predictions and time of the MobileNet v2 of nsfwjs, a Keras model with 52 batch norms, before and after registration. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -7,17 +7,17 @@ import { registerBatchNorm } from 'batchnorm-wasm/tfjs';
 import { startBackend, tf } from './backend.js';
 
 const SIDE = 224;
-/** How many images at once and how often: a convolution takes long on the cpu backend. */
+/** Images per batch and number of rounds: a convolution takes long on the cpu backend. */
 const BACKENDS = [{ backend: 'wasm', images: 4, rounds: 5 }, { backend: 'cpu', images: 1, rounds: 2 }] as const;
 
 const require = createRequire(new URL('nsfw/package.json', import.meta.url));
 
-/** The folder of the model: a topology with a manifest of weights, and these in base64, each as a CommonJS module. */
+/** The folder of the model: a topology with a manifest of weights, and the weights in base64, each as a CommonJS module. */
 function folder(): string {
   try {
     return join(dirname(require.resolve('nsfwjs')), '..', 'models', 'mobilenet_v2');
   } catch {
-    console.error('The model is not there. Install it with:\n  npm ci --prefix examples/tfjs/nsfw --ignore-scripts --legacy-peer-deps');
+    console.error('The model is not installed. Install it with:\n  npm ci --prefix examples/tfjs/nsfw --ignore-scripts --legacy-peer-deps');
     process.exit(1);
   }
 }
@@ -30,12 +30,12 @@ async function load(path: string): Promise<LayersModel> {
   });
 }
 
-/** Smooth random images, the same each time: noise enlarged. */
+/** Smooth random images (enlarged noise), the same each time. */
 function random(images: number): Tensor {
   return tf.tidy(() => tf.image.resizeBilinear(tf.randomUniform([images, 14, 14, 3], 0, 1, 'float32', 1) as never, [SIDE, SIDE]));
 }
 
-/** Predictions, and the fastest of some rounds in milliseconds an image. */
+/** Predictions, and the fastest of several rounds in milliseconds per image. */
 async function measure(path: string, images: number, rounds: number): Promise<{ layer: string; predictions: Float32Array; time: number }> {
   const model = await load(path), x = random(images), times: number[] = [];
   let predictions = new Float32Array();
@@ -59,7 +59,7 @@ for (const { backend, images, rounds } of BACKENDS) {
   stock.set(backend, await measure(path, images, rounds));
 }
 registerBatchNorm(tf);
-console.log(`MobileNet v2 of nsfwjs, images of ${SIDE}x${SIDE}; milliseconds an image\n`);
+console.log(`MobileNet v2 of nsfwjs, images of ${SIDE}x${SIDE}; milliseconds per image\n`);
 console.log('backend   stock tfjs   batchnorm-wasm   largest difference of a probability');
 for (const { backend, images, rounds } of BACKENDS) {
   await tf.setBackend(backend);
