@@ -1,4 +1,4 @@
-/** The nonlinearities, in place of the arrays they are given. */
+/** The nonlinearities; they write into given arrays. */
 export type Activation = 'sigmoid' | 'tanh' | 'relu';
 
 /** h = f(y) */
@@ -8,7 +8,7 @@ export function activate(kind: Activation, h: Float32Array, y: Float32Array, len
   else for (let i = 0; i < length; i++) h[i] = Math.max(y[i]!, 0);
 }
 
-/** g *= f'(y), by h = f(y). */
+/** g *= f'(y), computed from h = f(y). */
 export function differentiate(kind: Activation, g: Float32Array, h: Float32Array, length: number): void {
   if (kind === 'sigmoid') for (let i = 0; i < length; i++) g[i]! *= h[i]! * (1 - h[i]!);
   else if (kind === 'tanh') for (let i = 0; i < length; i++) g[i]! *= 1 - h[i]! * h[i]!;

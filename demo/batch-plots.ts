@@ -1,9 +1,9 @@
-/** One batch before and after, and the running statistics against batches. */
+/** Plots one batch before and after, and the running statistics against batches. */
 import type uPlot from 'uplot';
 import { element } from './page.js';
 import { axis, colour, makePlot } from './plots.js';
 
-/** One batch: its statistics (variance unbiased), and the running ones after it. */
+/** Statistics of one batch (unbiased variance), and the running statistics after it. */
 export interface Track {
   readonly mean: number;
   readonly variance: number;
@@ -14,7 +14,7 @@ export interface Track {
 let batchPlot: uPlot | undefined;
 let runningPlots: uPlot[] | undefined;
 
-/** A line a value: in training, before, in evaluation. */
+/** Draws one line per value: y in training, x, y in evaluation. */
 export function showBatchPlot(x: Float64Array, train: Float64Array, evaluation: Float64Array): void {
   const lines = Array.from(x, (value, i) => [train[i]!, value, evaluation[i]!]).reverse();
   const data: uPlot.AlignedData = [[0, 1, 2], ...lines];
@@ -56,7 +56,7 @@ function makeRunningPlot(id: string, range: [number, number], data: uPlot.Aligne
   }, data);
 }
 
-/** A line of one batch would not be seen. */
+/** A line through a single batch would be invisible, so few batches are drawn as points. */
 function tracksFew(plot: uPlot): boolean {
   return plot.data[0].length < 3;
 }

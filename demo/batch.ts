@@ -1,4 +1,4 @@
-/** What batch norm does to one batch of eight values: before, after, the gradient, and the running statistics. */
+/** Shows the effect of batch norm on one batch of eight values: before, after, the gradient, and the running statistics. */
 import { BatchNorm } from 'batchnorm-wasm';
 import { showBatchPlot, showRunningPlots, type Track } from './batch-plots.js';
 import { bindSlider, decimal, element, setText } from './page.js';
@@ -6,7 +6,7 @@ import { normal, random } from './random.js';
 
 const SIZE = 8;
 const SHAPE = [SIZE, 1];
-/** Of what the values are drawn from. */
+/** The distribution of the values. */
 const TRUTH = { mean: 3, variance: 4 };
 const MOMENTA = [0.01, 0.05, 0.1, 0.3, 0.6, 1] as const;
 const MANY = 50;
@@ -32,7 +32,7 @@ export function bindBatch(): void {
     return Float64Array.from({ length: SIZE }, () => TRUTH.mean + Math.sqrt(TRUTH.variance) * gaussian());
   }
 
-  /** Takes batches into the running statistics; the last stays on show. */
+  /** Runs batches that update the running statistics, and shows the last one. */
   function take(count: number): void {
     for (let i = 0; i < count; i++) {
       x = draw();
@@ -54,7 +54,7 @@ export function bindBatch(): void {
     take(1);
   }
 
-  /** Forward and backward that leave the running statistics alone. */
+  /** Forward and backward that do not change the running statistics. */
   function pass(training: boolean): Pass {
     const y = bn.train(training).forward(x, SHAPE, { updateStats: false });
     return { y, dx: bn.backward(DY).dx };

@@ -1,14 +1,14 @@
-/** The experiments' results as the page shows them: read from what is committed when the page is built. */
+/** Puts the committed results of the experiments into the page at build time. */
 import { readFileSync } from 'node:fs';
 import type { Plugin } from 'vite';
 
 /** In the order of the page. */
 const NAMES = ['learning-rate', 'initial-spread', 'depth', 'scale', 'bias', 'statistics', 'batch-size'];
-/** From the page's folder. */
+/** Relative to the page's folder. */
 const RESULTS = '../examples/experiments/results/';
-/** Where index.html wants them. */
+/** The comment in index.html that they replace. */
 const PLACE = '<!-- claims -->';
-/** In a window narrower than this part of a figure, its text becomes too small. */
+/** If the window is narrower than this fraction of a figure, the figure's text becomes too small. */
 const LEAST_SCALE = 0.8;
 /** An experiment's page, as report.ts of the experiments writes it. */
 const PAGE = new RegExp([
@@ -17,14 +17,14 @@ const PAGE = new RegExp([
   String.raw`(?<table>(?:\|.+\n)+)`,
 ].join('\n\n'));
 
-/** Puts all experiments into index.html, their figures among its assets. */
+/** Puts all experiments into index.html and their figures into its assets. */
 export function claims(): Plugin {
   return {
     name: 'claims',
     transformIndexHtml: {
       order: 'pre',
       handler(html, { server }) {
-        // Files outside of the page's folder have an address of their own while it is being worked on.
+        // The development server gives files outside the page's folder a special address.
         const folder = server ? `/@fs${new URL(RESULTS, import.meta.url).pathname}` : RESULTS;
         const results = NAMES.map(read);
         const list = results.map(({ name, title, outcome }) => `<li><a href="#claim-${name}">${title}</a> ${mark(outcome)}</li>`);
@@ -41,7 +41,7 @@ interface Size { width: number; height: number }
 /** The parts of a page, escaped, and the sizes of both figures. */
 type Result = Record<Part | 'name', string> & Record<'wide' | 'narrow', Size>;
 
-/** @throws {SyntaxError} where a page is not as the experiments write it. */
+/** @throws {SyntaxError} if a page does not have the format that the experiments write. */
 function read(name: string): Result {
   const file = (extension: string) => readFileSync(new URL(`${RESULTS}${name}.${extension}`, import.meta.url), 'utf8');
   const groups = PAGE.exec(file('md'))?.groups;
@@ -55,22 +55,22 @@ function sizeOf(svg: string): Size {
   return { width: Number(width), height: Number(height) };
 }
 
-/** Attributes that keep the place of a figure until it has come. */
+/** Attributes that reserve the space of a figure until it has loaded. */
 function place({ width, height }: Size): string {
   return `width="${width}" height="${height}"`;
 }
 
-/** A bar within a cell of Markdown is an entity already. */
+/** Escapes text for HTML. A bar within a cell of Markdown is already an entity. */
 function escaped(text: string): string {
   return text.replaceAll(/&(?!#\d+;)/g, '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
 }
 
-/** Running text: code of Markdown, and numbers that stay on a line with their unit. */
+/** Running text as HTML: converts Markdown code, and keeps numbers on one line with their unit. */
 function prose(text: string): string {
   return text.replaceAll(/`(.+?)`/g, '<code>$1</code>').replaceAll(/\S+ %/g, '<span class="whole">$&</span>');
 }
 
-/** A line of a shell, broken at spaces alone and copied as it is. */
+/** A shell command that wraps only at spaces and is copied unchanged. */
 function shell(command: string): string {
   return `<code class="command">${command.split(' ').map((word) => `<span class="whole">${word}</span>`).join(' ')}</code>`;
 }
@@ -97,13 +97,13 @@ function article({ name, title, claim, method, description, command, outcome, te
       </figcaption>
     </figure>
     <details>
-      <summary>The same as numbers</summary>
+      <summary>The same data in numbers</summary>
       <div class="scroll" tabindex="0" role="region" aria-label="${title}: numbers">${tableOf(table)}</div>
     </details>
   </article>`;
 }
 
-/** A table of Markdown: the header, a rule, then rows that begin with what they are of. */
+/** Converts a Markdown table: the header, a rule, then rows that start with their header cell. */
 function tableOf(markdown: string): string {
   const [header, , ...rows] = markdown.trim().split('\n').map((line) => line.slice(2, -2).split(' | '));
   const row = ([first, ...cells]: string[]) => `<tr><th scope="row">${first}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;

@@ -1,9 +1,9 @@
-/** Presets, sliders and the choice of nonlinearity: what the visitor sets of an experiment. */
+/** The controls of an experiment: presets, sliders and the choice of nonlinearity. */
 import type { Activation } from './activation.js';
 import { bindSlider, setText } from './page.js';
 import { PRESETS, type Settings, type SliderName, VALUES } from './settings.js';
 
-/** @returns the settings of the moment; `onChange` has them after every change. */
+/** @returns a function for the current settings; `onChange` receives them after every change. */
 export function bindSettings(onChange: (settings: Settings) => void): () => Settings {
   let settings = PRESETS[0]!.settings;
   const radios = [...document.querySelectorAll<HTMLInputElement>('input[name="activation"]')];
@@ -34,7 +34,7 @@ export function bindSettings(onChange: (settings: Settings) => void): () => Sett
     const keys = Object.keys(settings) as (keyof Settings)[];
     const chosen = PRESETS.findIndex((preset) => keys.every((key) => preset.settings[key] === settings[key]));
     buttons.forEach((button, i) => { button.setAttribute('aria-pressed', String(i === chosen)); });
-    setText('preset-text', PRESETS[chosen]?.text ?? 'Settings of your own. Every change starts both networks again from the same weights.');
+    setText('preset-text', PRESETS[chosen]?.text ?? 'Your own settings. Every change restarts both networks from the same weights.');
   }
 
   showControls();

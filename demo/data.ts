@@ -1,17 +1,17 @@
-/** The images of mnist.bin; dataset-file.ts says how it is laid out. */
+/** The images of mnist.bin; dataset-file.ts describes its layout. */
 export const PIXELS = 28 * 28;
 export const CLASSES = 10;
 const BYTES_PER_IMAGE = PIXELS / 8;
 const HEADER = 8;
 
-/** Binary images, each as the list of its pixels that are 1: image i has `on` from `starts[i]` to `starts[i + 1]`. */
+/** Binary images as lists of the pixels that are 1: those of image i are `on` from `starts[i]` to `starts[i + 1]`. */
 export interface Dataset {
   readonly labels: Uint8Array;
   readonly on: Uint16Array;
   readonly starts: Uint32Array;
 }
 
-/** @throws {RangeError} where the file is not as long as its counts say. */
+/** @throws {RangeError} if the length of the file does not match its counts. */
 export function readDatasets(file: ArrayBuffer): { train: Dataset; test: Dataset } {
   const header = new DataView(file);
   const trainCount = header.getUint32(0, true), testCount = header.getUint32(4, true), count = trainCount + testCount;
@@ -49,7 +49,7 @@ export function pixelsOf({ on, starts }: Dataset, image: number): Uint8Array {
   return pixels;
 }
 
-/** Rows of a training set in batches without end, in a new order each epoch. A smaller last batch is left out. */
+/** Endless batches of row numbers, in a new order each epoch. A smaller last batch is left out. */
 export function* batches(count: number, size: number, uniform: () => number): Generator<Uint32Array, never> {
   const order = Uint32Array.from({ length: count }, (_, i) => i);
   for (;;) {

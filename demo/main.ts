@@ -1,4 +1,4 @@
-/** The page: commands to the training worker, and its reports into figures and words. */
+/** The page: sends commands to the training worker, and shows its reports as figures and text. */
 import { bindBatch } from './batch.js';
 import { bindSettings } from './controls.js';
 import { showAnswers, showExamples } from './digits.js';
@@ -13,9 +13,9 @@ import { verdict } from './verdict.js';
 import type { Command, Report } from './worker.js';
 
 const SATURATED_TEXT = {
-  sigmoid: 'beyond ±4, slope below 7 % of its most.',
-  tanh: 'beyond ±2, slope below 7 % of its most.',
-  relu: 'below 0, slope 0.',
+  sigmoid: 'beyond ±4, where the slope is below 7 % of its maximum.',
+  tanh: 'beyond ±2, where the slope is below 7 % of its maximum.',
+  relu: 'below 0, where the slope is 0.',
 };
 /** Milliseconds between two announcements. */
 const ANNOUNCE_EVERY = 10_000;
@@ -29,7 +29,7 @@ const settings = bindSettings(start);
 let run = 0;
 let seed = 1;
 let history: Measurement[] = [];
-/** What the visitor wants; a hidden tab and the race below pause it for a while. */
+/** Whether the visitor wants training; a hidden tab and the race below pause it temporarily. */
 let training = !matchMedia('(prefers-reduced-motion: reduce)').matches;
 let racing = false;
 let finished = false;
@@ -90,7 +90,7 @@ function show(): void {
   if (!training || history.length <= 2 || performance.now() - announcedAt > ANNOUNCE_EVERY) announce(text);
 }
 
-/** Screen readers read each announcement to its end: the sentence on show changes too often for them. */
+/** Screen readers read each announcement to its end: the visible sentence changes too often for them. */
 function announce(text: string): void {
   announcedAt = performance.now();
   setText('announcement', text);

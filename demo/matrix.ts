@@ -1,8 +1,8 @@
 /**
- * Products of row-major matrices, for layers of some hundred units. Outputs come first.
+ * Products of row-major matrices, for layers of about a hundred units. Outputs come first.
  *
- * Four terms at a time: V8 does not vectorise, so what helps is to load and store less, and sums that do not wait for
- * each other.
+ * Four terms at a time: V8 does not vectorise, so fewer loads and stores help, and so do sums that do not depend on each
+ * other.
  */
 
 /** out [n, m] = a [n, k] b [k, m] */
@@ -51,7 +51,7 @@ export function addRows(sums: Float32Array, factor: number, g: Float32Array, n: 
   }
 }
 
-/** The m values of out from `to` += factor * the sum of `count` rows of b [count, m], each times its value of a. */
+/** Adds to the m values of out from `to` on: factor * the sum of the rows of b [count, m], each times its value of a. */
 function addCombination(
   out: Float32Array, to: number, m: number, factor: number,
   a: Float32Array, from: number, step: number, b: Float32Array, count: number,

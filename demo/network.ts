@@ -1,4 +1,4 @@
-/** The network of section 4.1, of any depth: 784 binary pixels, hidden layers of 100 units, 10 digits; plain SGD. */
+/** The network of section 4.1 with any depth: 784 binary pixels, hidden layers of 100 units, 10 digits; plain SGD. */
 import { BatchNorm } from 'batchnorm-wasm';
 import { type Activation, activate, differentiate } from './activation.js';
 import { CLASSES, type Dataset, PIXELS } from './data.js';
@@ -10,10 +10,10 @@ export const UNITS = 100;
 interface Layer {
   /** [inputs, units] */
   readonly weight: Float32Array;
-  /** [units]; null before batch norm, whose mean would cancel it and whose beta takes its place (section 3.2). */
+  /** [units]; null before batch norm: its mean would cancel the bias, and its beta replaces it (section 3.2). */
   readonly bias: Float32Array | null;
   readonly norm: BatchNorm | null;
-  /** [images, units]: the linear map of the layer's input, what enters the nonlinearity, and what leaves it. */
+  /** [images, units]: output of the linear map, input of the nonlinearity, and output of the nonlinearity. */
   readonly x: Float32Array;
   readonly y: Float32Array;
   readonly h: Float32Array;
@@ -33,13 +33,13 @@ export class Network {
   readonly #activation: Activation;
   readonly #output: { readonly weight: Float32Array; readonly bias: Float32Array };
   readonly #logits: Float32Array;
-  /** Gradients of the loss by a layer's outputs and by its inputs, in turn. */
+  /** Gradients of the loss by a layer's outputs and by its inputs; the two swap roles at each layer. */
   #g: Float32Array;
   #gBefore: Float32Array;
 
   /**
    * @param weights - copied
-   * @param capacity - the most images that come at once
+   * @param capacity - the largest number of images in a call
    */
   constructor(weights: readonly Float32Array[], activation: Activation, withBatchNorm: boolean, capacity: number) {
     const array = () => new Float32Array(capacity * UNITS);
@@ -57,9 +57,9 @@ export class Network {
   }
 
   /**
-   * Probabilities [rows, 10] of the images in `rows`, overwritten by the next call; each layer's `y` is theirs too.
+   * Probabilities [rows, 10] of the images in `rows`. The next call overwrites them and the `y` of each layer.
    *
-   * Training normalises with the statistics of these images (Alg. 1), else with the running ones.
+   * In training, normalises with the statistics of these images (Alg. 1), otherwise with the running ones.
    */
   forward(data: Dataset, rows: Uint32Array, training: boolean): Float32Array {
     const n = rows.length;
@@ -79,7 +79,7 @@ export class Network {
     return probabilities;
   }
 
-  /** One step of gradient descent; returns the mean cross-entropy of the batch before it. */
+  /** One step of gradient descent; returns the mean cross-entropy of the batch before the step. */
   trainStep(data: Dataset, rows: Uint32Array, learningRate: number): number {
     const n = rows.length, depth = this.layers.length, output = this.#output;
     const g = this.forward(data, rows, true);
@@ -94,7 +94,7 @@ export class Network {
     return loss;
   }
 
-  /** Takes the gradient by a layer's outputs to that by its inputs, and moves its parameters. */
+  /** Turns the gradient by a layer's outputs into the gradient by its inputs, and updates its parameters. */
   #descend(layer: number, data: Dataset, rows: Uint32Array, learningRate: number): void {
     const { weight, bias, norm, h } = this.layers[layer]!;
     const n = rows.length, g = this.#g.subarray(0, n * UNITS);
@@ -121,12 +121,12 @@ export class Network {
   }
 }
 
-/** Mean of -log p of the right digit; infinite where that underflows. */
+/** Mean of -log p of the correct digit; infinite if p underflows. */
 export function crossEntropy(probabilities: Float32Array, { labels }: Dataset, rows: Uint32Array): number {
   return rows.reduce((sum, row, i) => sum - Math.log(probabilities[i * CLASSES + labels[row]!]!), 0) / rows.length;
 }
 
-/** x [rows, units] = images times weight: the sum of the weights [units] of the pixels that are 1, four at a time. */
+/** x [rows, units] = images times weight: sums the weights [units] of the pixels that are 1, four at a time. */
 function addPixels(x: Float32Array, weight: Float32Array, { on, starts }: Dataset, rows: Uint32Array): void {
   x.fill(0, 0, rows.length * UNITS);
   for (let i = 0; i < rows.length; i++) {
@@ -145,7 +145,7 @@ function addPixels(x: Float32Array, weight: Float32Array, { on, starts }: Datase
   }
 }
 
-/** weight += transposed(images) (factor * g); g is left so. */
+/** weight += transposed(images) (factor * g); leaves g multiplied by factor. */
 function addToPixels(weight: Float32Array, factor: number, g: Float32Array, { on, starts }: Dataset, rows: Uint32Array): void {
   for (let i = 0; i < g.length; i++) g[i]! *= factor;
   for (let i = 0; i < rows.length; i++) {
@@ -164,7 +164,7 @@ function addBias(y: Float32Array, x: Float32Array, bias: Float32Array, n: number
   }
 }
 
-/** In place, by rows of 10. */
+/** In place, on rows of 10. */
 function softmax(logits: Float32Array, n: number): void {
   for (let row = 0; row < n; row++) {
     const values = logits.subarray(row * CLASSES, (row + 1) * CLASSES);

@@ -1,6 +1,6 @@
-/** The page's elements, and numbers as it writes them. */
+/** Access to the page's elements, and the format of its numbers. */
 
-/** @throws {TypeError} where the page has no such element. */
+/** @throws {TypeError} if the page has no such element. */
 export function element<E extends HTMLElement = HTMLElement>(id: string): E {
   const found = document.getElementById(id);
   if (!found) throw new TypeError(`expected an element #${id}, got none`);
@@ -21,7 +21,7 @@ export function decimal(value: number, digits = 2): string {
   return value.toFixed(digits).replace(/^-(?=[0.]*$)/, '').replace('-', '−');
 }
 
-/** A slider that steps through values; tells the value by its output and to screen readers. */
+/** Binds a slider that steps through values; shows the value in its output and tells it to screen readers. */
 export function bindSlider(
   id: string, values: readonly number[], onInput: (value: number) => void, format: (value: number) => string = String,
 ): (value: number) => void {

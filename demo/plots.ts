@@ -1,4 +1,4 @@
-/** uPlot in the page's colours and at its host's size. */
+/** uPlot in the page's colours and with the size of its host element. */
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
@@ -7,7 +7,7 @@ export type Role = 'without' | 'with' | 'ink' | 'muted' | 'line' | 'shade' | 'wi
 const colours = new Map<Role, string>();
 const plots = new Set<uPlot>();
 
-/** A custom property as a colour that a canvas understands, in the scheme of the moment. */
+/** A custom property as a colour that a canvas understands, in the current colour scheme. */
 export function colour(role: Role): string {
   let value = colours.get(role);
   if (!value) {
@@ -27,7 +27,7 @@ dark.addEventListener('change', () => {
   for (const plot of plots) plot.redraw(false);
 });
 
-/** For what is drawn beside plots: after the colours have changed. */
+/** Calls `draw` after the colours have changed; for drawings that are not plots. */
 export function onScheme(draw: () => void): void {
   dark.addEventListener('change', draw);
 }
@@ -54,7 +54,7 @@ export function destroyPlot(plot: uPlot): void {
   plot.destroy();
 }
 
-/** An axis of fixed size, so that nothing moves as numbers grow. */
+/** An axis of fixed size, so that the layout does not move as numbers grow. */
 export function axis(size: number, more: uPlot.Axis = {}): uPlot.Axis {
   return {
     size, font: `12px ${FONT}`, labelFont: `12px ${FONT}`, labelSize: 18, gap: 5,
@@ -70,7 +70,7 @@ const FONT = 'ui-sans-serif, system-ui, "Liberation Sans", sans-serif';
 
 export const NETWORKS = ['without', 'with'] as const;
 
-/** Dashed without batch norm and solid with it: colour is not the only difference. */
+/** Dashed without batch norm and solid with it, so that colour is not the only difference. */
 export function lineOf(network: 'without' | 'with', more: uPlot.Series = {}): uPlot.Series {
   return {
     stroke: () => colour(network), width: 2, points: { show: false },
@@ -79,5 +79,5 @@ export function lineOf(network: 'without' | 'with', more: uPlot.Series = {}): uP
   };
 }
 
-/** Steps from 0 to the latest, or as far as the first minute of a slow machine. */
+/** Steps from 0 to the latest, but at least to 100: a slow machine needs a minute for these. */
 export const stepScale: uPlot.Scale = { time: false, range: (_, __, max) => [0, Math.max(max ?? 0, 100)] };

@@ -1,4 +1,4 @@
-/** What the sides of a race share. */
+/** Types and functions that the sides of a race share. */
 export type Operation = 'train' | 'eval' | 'backward';
 export type Side = 'tensor' | 'array' | 'javascript' | 'tfjs';
 

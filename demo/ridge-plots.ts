@@ -1,4 +1,4 @@
-/** What enters the nonlinearities of each layer: a ridge a layer, the first on top, each scaled to its own height. */
+/** Inputs of the nonlinearities: one ridge per layer, the first on top, each scaled to the same height. */
 import type uPlot from 'uplot';
 import type { Activation } from './activation.js';
 import { BINS, HISTOGRAM_RANGE, type Measurement } from './experiment.js';
@@ -7,7 +7,7 @@ import { axis, colour, destroyPlot, lineOf, makePlot, NETWORKS } from './plots.j
 
 type Histograms = readonly Float32Array[];
 
-/** Where the slope of the nonlinearity is below 7 % of its most; ReLU: where it is 0. */
+/** Beyond these inputs the slope of the nonlinearity is below 7 % of its maximum; for ReLU it is 0 below. */
 const SATURATED = { sigmoid: 4, tanh: 2, relu: 0 } as const;
 
 export function ridgePlots(): (latest: Measurement, activation: Activation) => void {
@@ -23,13 +23,13 @@ export function ridgePlots(): (latest: Measurement, activation: Activation) => v
   };
 }
 
-/** The ridges of one network of a certain depth. */
+/** The ridges of one network with a fixed depth. */
 class Ridges {
   readonly #plot: uPlot;
   readonly #host: HTMLElement;
   readonly #activation: Activation;
   readonly #network: (typeof NETWORKS)[number];
-  /** By layer, as text. */
+  /** The share in the saturated range for each layer, as text. */
   #saturated: string[] = [];
 
   constructor(network: (typeof NETWORKS)[number], activation: Activation, histograms: Histograms) {
@@ -77,7 +77,7 @@ class Ridges {
   }
 }
 
-/** The bins' centres, then for each layer its ridge and the ground it stands on. */
+/** The centres of the bins, then for each layer its ridge and its base line. */
 function ridges(histograms: Histograms, range: number): uPlot.AlignedData {
   const centres = Array.from({ length: BINS }, (_, bin) => (((bin + 0.5) / BINS) * 2 - 1) * range);
   const series = histograms.flatMap((bins, layer) => {
@@ -87,7 +87,7 @@ function ridges(histograms: Histograms, range: number): uPlot.AlignedData {
   return [centres, ...series];
 }
 
-/** The limits lie between two bins. */
+/** The share of inputs in the saturated range, whose limits lie between two bins. */
 function saturatedShare(bins: Float32Array, activation: Activation): number {
   const limit = SATURATED[activation] / HISTOGRAM_RANGE[activation];
   return bins.reduce((sum, share, bin) => {

@@ -1,4 +1,4 @@
-/** What the visitor sets, its ranges, and the presets. */
+/** The settings of an experiment, their ranges, and the presets. */
 import type { Activation } from './activation.js';
 
 export interface Settings {
@@ -24,7 +24,7 @@ export const VALUES: Record<SliderName, readonly number[]> = {
 export interface Preset {
   readonly name: string;
   readonly settings: Settings;
-  /** What to look for. */
+  /** What the visitor should look for. */
   readonly text: string;
 }
 
@@ -34,21 +34,21 @@ export const PRESETS: readonly Preset[] = [
   {
     name: 'The paper’s',
     settings: PAPER,
-    text: 'Section 4.1: three layers of 100 sigmoid units, 60 images a step. With batch norm learning starts at once; without it there is a long plateau first.',
+    text: 'Section 4.1: three layers of 100 sigmoid units, 60 images per step. With batch norm, learning starts at once; without it, there is a long plateau first.',
   },
   {
     name: 'High learning rate',
     settings: { ...PAPER, learningRate: 10 },
-    text: 'A hundred times the rate. Section 3.3: with batch norm, what goes back through a layer does not depend on the scale of its weights, and larger weights get smaller gradients.',
+    text: 'A hundred times the rate. Section 3.3: with batch norm, the gradient that passes back through a layer does not depend on the scale of its weights, and larger weights get smaller gradients.',
   },
   {
     name: 'Bad initialisation',
     settings: { ...PAPER, spread: 2, learningRate: 0.2 },
-    text: 'Weights start twenty times too wide, and most sigmoids are saturated: see 2, below. Batch norm takes the scale out again, BN((aW)u) = BN(Wu) (section 3.3).',
+    text: 'Weights start twenty times too wide, and most sigmoids are saturated: see section 2 of this page. Batch norm removes the scale: BN((aW)u) = BN(Wu) (section 3.3).',
   },
   {
     name: 'Deep sigmoid',
     settings: { ...PAPER, depth: 8, learningRate: 0.5 },
-    text: 'Eight sigmoid layers. Each takes three quarters or more of the gradient, until none is left for the first; batch norm scales it up again.',
+    text: 'Eight sigmoid layers. Each removes three quarters or more of the gradient, until none is left for the first; batch norm scales it up again.',
   },
 ];

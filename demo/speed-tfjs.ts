@@ -1,4 +1,4 @@
-/** TensorFlow.js as a side of the race, loaded only when asked for. */
+/** TensorFlow.js as a side of the race, loaded only on demand. */
 import { setThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import plain from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
 import simd from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
@@ -8,9 +8,9 @@ import { type Race, type Runner, shapeOf } from './race.js';
 
 const EPS = 1e-5;
 
-/** Tensors stay with the backend. Its batchNorm takes channels last; channels first is composed of broadcasting operations. */
+/** Tensors stay in the backend. Its batchNorm only supports channels-last; channels-first uses broadcasting operations. */
 export async function tfjs(race: Race, data: Float32Array): Promise<Runner> {
-  // One thread, like the other sides. It asks for the place of its build with threads too, and does not go there.
+  // One thread, like the other sides. The backend requires a path for its threaded build too, but does not load it.
   tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
   setWasmPaths({
     'tfjs-backend-wasm.wasm': plain, 'tfjs-backend-wasm-simd.wasm': simd, 'tfjs-backend-wasm-threaded-simd.wasm': simd,

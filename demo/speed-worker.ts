@@ -1,11 +1,11 @@
-/** Runs a race, one side after the other; a worker lasts for one race. */
+/** Runs a race, one side after the other. Each race has a worker of its own. */
 import { BatchNorm, createRuntime } from 'batchnorm-wasm';
 import { lengthOf, type Race, type RaceReport, type Runner, type Side, shapeOf } from './race.js';
 import { normal, random } from './random.js';
 
 const WARM_UP = { runs: 3, milliseconds: 150 };
 const MEASURED = { runs: 7, milliseconds: 300 };
-/** Milliseconds after which fewer runs will do. */
+/** Milliseconds after which fewer runs are enough. */
 const PATIENCE = 3_000;
 
 addEventListener('message', async ({ data: race }: MessageEvent<Race>) => {
@@ -29,14 +29,14 @@ addEventListener('message', async ({ data: race }: MessageEvent<Race>) => {
   report({ type: 'finished' });
 });
 
-/** Median of the times of one run. */
+/** Median time of one run. */
 function measure({ run }: Runner): number {
   repeat(run, WARM_UP);
   const times = repeat(run, MEASURED).sort((a, b) => a - b);
   return times[times.length >> 1]!;
 }
 
-/** At least so many runs and milliseconds. Short ones are timed some at once: browsers' clocks are coarse. */
+/** Times at least so many runs and milliseconds. Short runs are timed several at once, since browsers' clocks are coarse. */
 function repeat(run: () => void, { runs, milliseconds }: { runs: number; milliseconds: number }): number[] {
   const times: number[] = [];
   const start = performance.now(), elapsed = () => performance.now() - start;
@@ -78,7 +78,7 @@ function arrays(race: Race, data: Float32Array): Runner {
   return { run: race.operation === 'backward' ? () => { bn.backward(data, { out }); } : forward, dispose: () => bn.dispose() };
 }
 
-/** A million different ones, over and over. */
+/** A million different normal numbers, repeated. */
 function normalNumbers(length: number): Float32Array {
   const values = new Float32Array(length), gaussian = normal(random(1)), different = Math.min(length, 1 << 20);
   for (let i = 0; i < different; i++) values[i] = gaussian();

@@ -1,11 +1,11 @@
-/** The race of the implementations: a form, a worker for each race, and bars. */
+/** The race of the implementations: a form, one worker per race, and bars. */
 import { element, setText } from './page.js';
 import { lengthOf, type Race, type RaceReport, type Side } from './race.js';
 
-/** 256 MB a tensor: several sides hold three. */
+/** 256 MB per tensor: several sides hold three. */
 const MOST_VALUES = 1 << 26;
 
-/** @param onBusy - told when a race begins and when it has ended */
+/** @param onBusy - called when a race begins and when it has ended */
 export function bindSpeed(onBusy: (busy: boolean) => void): void {
   const form = element<HTMLFormElement>('speed-form'), button = element<HTMLButtonElement>('speed-run');
   let stop: (() => void) | null = null;
@@ -38,17 +38,17 @@ function readForm(): Race {
   };
 }
 
-/** Says how large the tensor is; false where it is too large, or too small for a variance. */
+/** Shows the size of the tensor; false if it is too large, or too small for a variance. */
 function showSize(race: Race): boolean {
   const length = lengthOf(race), { n, channels, size } = race;
   const possible = length <= MOST_VALUES && n * size * size > 1;
   setText('speed-status', possible
     ? `${n} × ${channels} × ${size} × ${size}: ${(length / 1e6).toPrecision(2)} million values, ${((length * 4) / 1e6).toPrecision(2)} MB.`
-    : `A tensor takes at least 2 values a channel and at most ${MOST_VALUES / 2 ** 20} million, got ${Number.isNaN(length) ? 'no number' : length.toLocaleString('en')}.`);
+    : `A tensor must have at least 2 values per channel and at most ${MOST_VALUES / 2 ** 20} million in total; got ${Number.isNaN(length) ? 'an empty field' : length.toLocaleString('en')}.`);
   return possible;
 }
 
-/** Begins a race; returns what stops it before its end. */
+/** Starts a race; returns a function that stops it early. */
 function runRace(race: Race, onEnd: () => void): () => void {
   const bars = new Bars(race);
   const size = element('speed-status').textContent!;
@@ -69,15 +69,15 @@ function runRace(race: Race, onEnd: () => void): () => void {
   return () => end('Stopped.');
 }
 
-/** The table of times, its bars and the line of the copy. */
+/** The table of times, with its bars and the line of the copy limit. */
 class Bars {
   readonly #times = new Map<Side | 'copy', number>();
   readonly #rows = new Map(Array.from(document.querySelectorAll<HTMLElement>('[data-side]'), (row) => [row.dataset.side as Side, row]));
 
   constructor({ tfjs, operation }: Race) {
-    for (const side of this.#rows.keys()) this.#setTime(side, side === 'tfjs' && !tfjs ? 'not asked' : '…');
+    for (const side of this.#rows.keys()) this.#setTime(side, side === 'tfjs' && !tfjs ? 'not selected' : '…');
     setText('copy-time', '…');
-    setText('speed-note', tfjs && operation === 'backward' ? 'TensorFlow.js runs its forward in its backward.' : '');
+    setText('speed-note', tfjs && operation === 'backward' ? 'The backward of TensorFlow.js includes a forward.' : '');
     this.#draw();
   }
 
@@ -98,14 +98,14 @@ class Bars {
     const times = ([['javascript', 'plain TypeScript'], ['tfjs', 'TensorFlow.js']] as const)
       .filter(([side]) => this.#times.has(side))
       .map(([side, name]) => `${short(this.#times.get(side)! / time)} times that of ${name}`);
-    return `With tensors the speed is ${times.join(' and ')}.`;
+    return `With tensors, the speed is ${times.join(' and ')}.`;
   }
 
   #setTime(side: Side, text: string): void {
     this.#rows.get(side)!.querySelector('.time')!.textContent = text;
   }
 
-  /** All to the scale of the longest. */
+  /** Scales all bars to the longest time. */
   #draw(): void {
     const most = Math.max(...this.#times.values()), share = (side: Side | 'copy') => (this.#times.get(side) ?? 0) / most;
     for (const [side, row] of this.#rows) {
@@ -119,7 +119,7 @@ function milliseconds(time: number): string {
   return `${short(time)} ms`;
 }
 
-/** Two digits, or all before the point. */
+/** Two digits, or all digits before the point. */
 function short(value: number): string {
   return value >= 10 ? value.toFixed(0) : value.toPrecision(2);
 }

@@ -1,10 +1,10 @@
-/** The training as a table, for those who would rather read than look. */
+/** The training as a table of numbers. */
 import type { Measurement } from './experiment.js';
 import { element, percent } from './page.js';
 
 const ROWS = 12;
 
-/** Some measurements spread evenly over the history, the latest last. Only while the table is open. */
+/** Shows a few measurements spread evenly over the history, the latest last. Updates the table only while it is open. */
 export function showHistory(history: readonly Measurement[]): void {
   const table = element<HTMLTableElement>('history');
   if (!table.closest('details')!.open) return;

@@ -1,4 +1,4 @@
-/** What moves with the steps: accuracy and loss, and the percentiles of what enters one nonlinearity. */
+/** Plots against steps: accuracy and loss, and percentiles of the inputs of one nonlinearity. */
 import type uPlot from 'uplot';
 import type { Measurement } from './experiment.js';
 import { element } from './page.js';
@@ -29,7 +29,7 @@ export function accuracyPlots(): (history: readonly Measurement[]) => void {
   };
 }
 
-/** 15th, 50th and 85th percentile of the inputs of one unit, both networks over one range. */
+/** 15th, 50th and 85th percentile of the inputs of one unit, with the same range for both networks. */
 export function percentilePlots(): (history: readonly Measurement[], layer: number) => void {
   let range: [number, number] = [-1, 1];
   const plots = NETWORKS.map((network) => {
@@ -54,7 +54,7 @@ export function percentilePlots(): (history: readonly Measurement[], layer: numb
   };
 }
 
-/** The least of 1, 1.5, 2, 3, 5, 7, 10, ... times a power of ten that is not below. */
+/** The smallest number at or above `value` that is 1, 1.5, 2, 3, 5 or 7 times a power of ten. */
 function niceAbove(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
   return power * [1, 1.5, 2, 3, 5, 7, 10].find((step) => step * power >= value)!;

@@ -1,10 +1,10 @@
-/** Trains both networks in a worker, some milliseconds at a time so that commands get through. */
+/** Trains both networks in a worker, a few milliseconds at a time so that commands get through. */
 import { pixelsOf, readDatasets } from './data.js';
 import { EXAMPLES, Experiment, type Measurement } from './experiment.js';
 import type { Settings } from './settings.js';
 
 export type Command =
-  /** A new experiment, under a number that its reports carry. */
+  /** Starts a new experiment; its reports carry the number `run`. */
   | { type: 'start'; run: number; settings: Settings; seed: number }
   | { type: 'train' }
   | { type: 'pause' };
@@ -52,7 +52,7 @@ addEventListener('message', ({ data }: MessageEvent<Command>) => {
 async function start({ run, settings, seed }: Extract<Command, { type: 'start' }>): Promise<void> {
   latestRun = run;
   const loaded = await datasets;
-  // A slider that is dragged asks for many; only the last is worth making.
+  // Dragging a slider requests many experiments; only the last one is needed.
   if (run !== latestRun) return;
   current?.experiment.dispose();
   current = { run, settings, experiment: new Experiment(loaded, settings, seed), measureAt: 0 };
@@ -86,7 +86,7 @@ function finished(): boolean {
   return experiment.dead || experiment.step * settings.batchSize >= IMAGES;
 }
 
-/** The first steps are looked at more often: that is where most happens. */
+/** Measures the first steps more often, since most happens there. */
 function measure(): void {
   const { run, experiment, settings } = current!;
   report({ type: 'measurement', run, measurement: experiment.measure(), finished: finished() });

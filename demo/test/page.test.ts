@@ -1,4 +1,4 @@
-/** The page as a visitor has it: built, served from a folder of a server, and used in Chromium, light and dark. */
+/** The page as visitors see it: built, served from a folder of a server, and used in Chromium, light and dark. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'puppeteer-core';
@@ -10,16 +10,16 @@ import { PRESETS } from '../settings.js';
 import { serve } from './serve.js';
 
 const OUT = fileURLToPath(new URL('../../out/demo-test', import.meta.url));
-/** Milliseconds from the request to an answer to the visitor. */
+/** Milliseconds from the request to the first reaction to the visitor. */
 const FIRST_INTERACTION = 2_000;
-/** Other programs may have the processor at one of them. */
+/** Other programs may occupy the processor during one of them. */
 const ATTEMPTS = 3;
 const PATIENCE = 60_000;
-/** Of the smallest text in a figure: pixels as drawn, and the least that can be read. */
+/** Pixels of the smallest text in a figure: as drawn, and the smallest that can be read. */
 const FIGURE_TEXT = 13;
 const READABLE = 9;
 
-/** Every experiment with what is kept of it. */
+/** Every experiment with its committed results. */
 const kept = EXPERIMENTS.map((experiment) => {
   const file = new URL(`../../examples/experiments/results/${experiment.name}.json`, import.meta.url);
   const { command, conclusion, rows } = JSON.parse(readFileSync(file, 'utf8'));
@@ -45,7 +45,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
     server?.close();
   });
 
-  it('answers within two seconds, where the machine has time for it', async () => {
+  it('reacts within two seconds, if the machine has time for it', async () => {
     const times: number[] = [];
     for (let attempt = 0; attempt < ATTEMPTS && !times.some((time) => time < FIRST_INTERACTION); attempt++) {
       const page = await browser.newPage();
@@ -58,7 +58,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
     expect(Math.min(...times)).toBeLessThan(FIRST_INTERACTION);
   });
 
-  it('waits for the visitor who wants less motion', async () => {
+  it('does not start by itself for visitors who prefer reduced motion', async () => {
     const page = await browser.newPage();
     await page.emulateMediaFeatures([{ name: 'prefers-reduced-motion', value: 'reduce' }]);
     await page.goto(server.url);
@@ -112,7 +112,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       for (const key of keys) await page.keyboard.press(key);
     };
 
-    it('is in the scheme that the visitor’s system asks for', async () => {
+    it('has the colour scheme of the visitor’s system', async () => {
       const [red] = (await page.$eval(':root', (root) => getComputedStyle(root).backgroundColor)).match(/\d+/g)!.map(Number);
       expect(red! > 128).toBe(scheme === 'light');
     });
@@ -122,7 +122,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       const before = await number('#accuracy-with');
       await until(`${accuracy('with')} > ${Math.max(before + 20, 60)}`);
       expect(await number('#accuracy-without')).toBeLessThan(await number('#accuracy-with'));
-      expect(await text('#verdict')).toMatch(/^After \d+ steps /);
+      expect(await text('#verdict')).toMatch(/^After \d+ steps, /);
     });
 
     it('draws what it measures', async () => {
@@ -131,7 +131,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       expect(await page.$eval('#histogram-with', (plot) => plot.getAttribute('aria-label'))).toMatch(/layer 3: \d+ %/);
     });
 
-    it('shows what both read in some images', async () => {
+    it('shows what both networks read in twelve images', async () => {
       const labels = await page.$$eval('#digits canvas', (canvases) => canvases.map((canvas) => canvas.getAttribute('aria-label')!.at(-1)));
       const answers = await page.$$eval('#digits .with', (found) => found.map(({ textContent, classList }) => [textContent, classList.contains('wrong')] as const));
       expect(labels).toHaveLength(12);
@@ -139,7 +139,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       expect(answers.filter(([, struck]) => !struck).length).toBeGreaterThan(4);
     });
 
-    it('pauses and goes on', async () => {
+    it('pauses and resumes', async () => {
       await click('#train');
       await new Promise((resolve) => { setTimeout(resolve, 300); });
       const step = await number('#step');
@@ -157,7 +157,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       await click('summary');
     });
 
-    it('starts again when a slider is moved by keyboard, and says the value', async () => {
+    it('restarts when a slider is moved with the keyboard, and tells the value', async () => {
       await until(`Number(document.getElementById('step').textContent) > 60`);
       await press('#learningRate', 'ArrowRight');
       expect(await text('#learningRate-value')).toBe('0.2');
@@ -168,7 +168,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       await until(`document.getElementById('saturated-text').textContent.includes('±2')`);
     });
 
-    it('follows the layer that is asked for', async () => {
+    it('shows the chosen layer', async () => {
       await press('#layer', 'Home');
       expect(await text('#layer-value')).toBe('1 of 3');
     });
@@ -206,7 +206,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       expect(Math.abs(await number('#running-var') - 4)).toBeLessThan(2);
     });
 
-    it('races the implementations on the shape that is asked for', async () => {
+    it('races the implementations on the chosen shape', async () => {
       for (const [id, value] of [['speed-n', '4'], ['speed-c', '8'], ['speed-size', '16']]) {
         await page.$eval(`#${id}`, (input, value) => {
           (input as HTMLInputElement).value = value!;
@@ -237,7 +237,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
         (input as HTMLInputElement).value = '1000000';
         input.dispatchEvent(new Event('input', { bubbles: true }));
       });
-      expect(await text('#speed-status')).toMatch(/^A tensor takes at least 2 values a channel and at most 64 million/);
+      expect(await text('#speed-status')).toMatch(/^A tensor must have at least 2 values per channel and at most 64 million/);
     });
 
     it('shows every experiment: what the paper says, what is shown here, and the exact command', async () => {
@@ -253,7 +253,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       targets.forEach((target, i) => { expect(target).toContain(kept[i]!.command); });
     });
 
-    it('draws the experiments’ figures on its own ground, in the place that is kept for them, large enough to read', async () => {
+    it('draws the experiments’ figures on its own background, in the space reserved for them, large enough to read', async () => {
       const ground = await page.$eval(':root', (root) => getComputedStyle(root).backgroundColor.match(/\d+/g)!.map(Number));
       const figures = await page.$$('.claim img');
       expect(figures).toHaveLength(kept.length);
@@ -272,7 +272,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       }
     });
 
-    it('shows the experiments’ tables to those who open them', async () => {
+    it('shows the experiments’ tables when they are opened', async () => {
       for (const summary of await page.$$('.claim summary')) await summary.click();
       const tables = await page.$$eval('.claim table', (tables) => tables.map(({ rows }) => [...rows].map(({ cells }) => [...cells].map(({ innerText }) => innerText))));
       expect(tables).toEqual(kept.map(({ table }) => table.map((cells) => cells.map((cell) => cell.replaceAll('&#124;', '|')))));
@@ -282,14 +282,14 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
     });
 
-    it('has given no error, and nothing moved by itself', async () => {
+    it('has given no errors, and nothing has moved by itself', async () => {
       expect(problems).toEqual([]);
       expect(await page.evaluate(() => (window as unknown as { shifts: unknown[] }).shifts)).toEqual([]);
     });
   });
 });
 
-/** Collects layout shifts that do not follow the visitor's input. */
+/** Collects layout shifts that were not caused by the visitor's input. */
 function observeShifts(): void {
   const shifts: unknown[] = [];
   Object.assign(window, { shifts });
@@ -303,7 +303,7 @@ function observeShifts(): void {
   }).observe({ type: 'layout-shift', buffered: true });
 }
 
-/** Pixels of a plot that are neither grey nor nearly so: axes and grid are. */
+/** Counts coloured pixels of a plot; axes and grid are grey or nearly grey. */
 function colouredPixels(id: string): number {
   const canvas = document.querySelector<HTMLCanvasElement>(`#${id} canvas`)!;
   const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
@@ -315,7 +315,7 @@ function colouredPixels(id: string): number {
   return count;
 }
 
-/** Of a PNG the colour of the upper left corner, and how far the lightness of another pixel gets from it, of 255. */
+/** The colour of a PNG's upper left corner, and the largest difference in lightness between it and another pixel, of 255. */
 async function groundAndInk(base64: string): Promise<{ corner: number[]; contrast: number }> {
   const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
   const context = new OffscreenCanvas(image.width, image.height).getContext('2d')!;

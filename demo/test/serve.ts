@@ -8,7 +8,7 @@ const TYPES: Record<string, string> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Serves the files of a folder under a path of the server, and nothing else. */
+/** Serves only the files of a folder, under a path of the server. */
 export async function serve(folder: string, path: string): Promise<{ url: string; close: () => void }> {
   const server = createServer(({ url }, response) => {
     const { pathname } = new URL(url!, 'http://localhost');
