@@ -30,7 +30,7 @@ export function machineLine({ cpu, cores, system, node, date }: Machine): string
   return `${cpu}, ${cores} cores, ${system}, Node ${node}, ${date}.`;
 }
 
-/** One line for each side: who it is, how fast and how exact over all cells. */
+/** One line per side: its name, and its speed and accuracy over all cells. */
 export function summaryTable(sides: readonly Summary[], cells: number): string {
   return table(
     ['', 'what', 'version', ...OPERATIONS.map((operation) => `${operation}, ratio`), 'cells', 'largest error'],

@@ -33,7 +33,7 @@ export class Network {
   readonly #activation: Activation;
   readonly #output: { readonly weight: Float32Array; readonly bias: Float32Array };
   readonly #logits: Float32Array;
-  /** Gradients of the loss by a layer's outputs and by its inputs; the two swap roles at each layer. */
+  /** Gradients of the loss with respect to a layer's outputs and inputs; the two arrays swap roles at each layer. */
   #g: Float32Array;
   #gBefore: Float32Array;
 
@@ -57,7 +57,8 @@ export class Network {
   }
 
   /**
-   * Probabilities [rows, 10] of the images in `rows`. The next call overwrites them and the `y` of each layer.
+   * Probabilities [rows, 10] of the images in `rows`; the `y` of each layer then belongs to these images too. The next call
+   * overwrites both.
    *
    * In training, normalises with the statistics of these images (Alg. 1), otherwise with the running ones.
    */
@@ -94,7 +95,7 @@ export class Network {
     return loss;
   }
 
-  /** Turns the gradient by a layer's outputs into the gradient by its inputs, and updates its parameters. */
+  /** Turns the gradient with respect to a layer's outputs into that with respect to its inputs, and updates its parameters. */
   #descend(layer: number, data: Dataset, rows: Uint32Array, learningRate: number): void {
     const { weight, bias, norm, h } = this.layers[layer]!;
     const n = rows.length, g = this.#g.subarray(0, n * UNITS);

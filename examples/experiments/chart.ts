@@ -58,7 +58,7 @@ function namesOf(panels: readonly Panel[]): string[] {
   return distinct(panels.flatMap(({ series }) => series.map(({ name }) => name)));
 }
 
-/** ECharts numbers names across all charts. Numbers them anew, so that they do not depend on earlier charts. */
+/** ECharts numbers names across all charts. Renumbers them, so that they do not depend on earlier charts. */
 function named(svg: string): string {
   const names = distinct(svg.match(/\bzr\d+-\w+(?:-\d+)?/g) ?? []);
   return svg.replaceAll(/\bzr\d+-\w+(?:-\d+)?/g, (name) => `n${names.indexOf(name)}`);

@@ -10,9 +10,9 @@ export interface ScaleRow extends Row {
   readonly scale: number;
   /** Distance of BN((a W) u) from BN(W u), relative to its largest value. */
   readonly output: number;
-  /** Distance of the gradient by u from that at scale 1. */
+  /** Distance of the gradient with respect to u from that at scale 1. */
   readonly du: number;
-  /** Distance of a times the gradient by a W from the gradient by W. */
+  /** Distance of a times the gradient with respect to a W from the gradient with respect to W. */
   readonly dW: number;
   /** Whether the float32 output has the same bits as at scale 1; null if the scale is not a power of two. */
   readonly sameBits: boolean | null;
@@ -32,10 +32,10 @@ const ROUNDING = 1e-10;
 export const scaleInvariance = experiment<Settings, ScaleRow>({
   name: 'scale',
   title: 'The scale of the weights before batch norm, and eps',
-  claim: 'BN(W u) = BN((a W) u). The gradient by u does not depend on a, and the gradient by the weights is 1 / a times as large ' +
-    '(section 3.3). This leaves out the eps of Alg. 1.',
+  claim: 'BN(W u) = BN((a W) u). The gradient with respect to u does not depend on a, and the gradient with respect to the weights ' +
+    'is 1 / a times as large (section 3.3). This leaves out the eps of Alg. 1.',
   method: `A linear layer of ${UNITS} units on ${PAPER_BATCH} MNIST images, Gaussian weights with standard deviation 0.1 times a, random ` +
-    'gradients by y, in float64. Each change is the largest difference, relative to the largest value at a = 1. With eps = 0 and a ' +
+    'gradients dy, in float64. Each change is the largest difference, relative to the largest value at a = 1. With eps = 0 and a ' +
     'power of two for a, the bits of the float32 output are compared too.',
   settings: (quick) => ({ units: UNITS, scales: quick ? [0.01, 2, 1024] : SCALES, epsilons: [0, 1e-5, 1e-3] }),
   ticks: ({ scales, epsilons }) => scales.length * epsilons.length,
@@ -68,7 +68,7 @@ function scaled({ rows, columns, values }: Matrix, scale: number): Matrix {
   return matrix(rows, columns, (i) => scale * values[i]!);
 }
 
-/** y = BN(u W), and the gradients by u and W, given the gradient by y. */
+/** y = BN(u W), and the gradients du and dW for a gradient dy. */
 function layer(u: Matrix, weights: Matrix, dy: Matrix, eps: number): { y: Float64Array; du: Float64Array; dW: Float64Array } {
   const x = product(u, weights), shape = [x.rows, x.columns];
   const bn = new BatchNorm(x.columns, { dtype: 'float64', eps });
@@ -123,7 +123,7 @@ function table(rows: readonly ScaleRow[]): Table {
 
 function panels(rows: readonly ScaleRow[]): readonly Panel[] {
   const scales = distinct(rows.map(({ scale }) => scale)).sort((a, b) => a - b);
-  return ([['output', 'y'], ['dW', 'a times the gradient by a W']] as const).map(([field, title]) => ({
+  return ([['output', 'y'], ['dW', 'a times the gradient of a W']] as const).map(([field, title]) => ({
     title,
     x: { name: 'a', log: true },
     y: { name: 'relative change', log: true },

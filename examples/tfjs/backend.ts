@@ -18,8 +18,8 @@ export async function startBackend(name: 'wasm' | 'cpu' = 'wasm'): Promise<void>
 }
 
 /**
- * Registers a kernel that the wasm backend of tfjs lacks: the gradient of a convolution by its filter, for stride 1 and
- * padding 'same'. This gradient is itself a convolution of x with dy, with the samples as channels.
+ * Registers a kernel that the wasm backend of tfjs lacks: the gradient of a convolution with respect to its filter, for
+ * stride 1 and padding 'same'. This gradient is itself a convolution of x with dy, with the samples as channels.
  */
 export function registerConvGradient(): void {
   tf.registerKernel({
