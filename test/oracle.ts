@@ -58,10 +58,3 @@ export function differences(values: Float32Array | Float64Array, loss: () => num
     return (above - below) / (2 * h);
   });
 }
-
-/** The largest difference, relative to max(1, |expected|). */
-export function worst(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let most = 0;
-  for (let i = 0; i < actual.length; i++) most = Math.max(most, Math.abs(actual[i]! - expected[i]!) / Math.max(1, Math.abs(expected[i]!)));
-  return most;
-}

@@ -87,15 +87,19 @@ export function permute(values: ArrayLike<number>, shape: readonly number[], lay
   return result;
 }
 
-/** The largest difference, relative to max(1, |expected|). Infinity for another length and where only one is a NaN. */
-export function distance(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
+/**
+ * The largest difference, each relative to `scale` of the expected value: max(1, |expected|) by default. Where only one
+ * of two values is NaN or infinite, it is NaN or infinite too: NaN passes neither toBeLessThan nor toBeGreaterThan.
+ * @throws {RangeError} The lengths differ.
+ */
+export function distance(
+  actual: ArrayLike<number>, expected: ArrayLike<number>, scale = (value: number) => Math.max(1, Math.abs(value)),
+): number {
+  if (actual.length !== expected.length) throw new RangeError(`Expected ${expected.length} values, got ${actual.length}`);
   let most = 0;
   for (let i = 0; i < actual.length; i++) {
     const a = actual[i]!, b = expected[i]!;
-    if (Object.is(a, b) || a === b) continue;
-    const difference = Math.abs(a - b) / Math.max(1, Math.abs(b));
-    most = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(most, difference);
+    if (!Object.is(a, b) && a !== b) most = Math.max(most, Math.abs(a - b) / scale(b));
   }
   return most;
 }
