@@ -1,13 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm, type BatchNormOptions, createRuntime, type Tensor } from '../src/index.js';
-import { arrayOf, COMBINATIONS, KINDS, normal, RUNTIMES, shapeIn, sizeOf } from './setup.js';
+import { arrayOf, COMBINATIONS, everything, KINDS, normal, RUNTIMES, shapeIn, sizeOf } from './setup.js';
 
 const SHAPE = [4, 3, 5];
-
-/** Everything of a module that a forward or backward could change. */
-function everything(bn: BatchNorm) {
-  return { state: bn.stateDict(), training: bn.training, batches: bn.numBatchesTracked, context: bn.context };
-}
 
 describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype, layout }) => {
   const runtime = RUNTIMES[kind];

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { BatchNorm, type BatchNormOptions, createRuntime, type ForwardContext, type Tensor } from '../src/index.js';
 import { differences, differentiate, normalise } from './oracle.js';
 import {
-  arrayOf, COMBINATIONS, distance, KINDS, LAYOUTS, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
+  arrayOf, COMBINATIONS, distance, everything, KINDS, LAYOUTS, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
 } from './setup.js';
 import * as tolerance from './tolerances.js';
 
@@ -11,11 +11,6 @@ const MODES = ['train', 'eval', 'frozen'] as const;
 function enter(bn: BatchNorm, mode: (typeof MODES)[number]): BatchNorm {
   if (mode === 'eval') return bn.unfreeze().eval();
   return mode === 'train' ? bn.unfreeze().train() : bn.train().freeze();
-}
-
-/** Everything of a module that a forward or backward could change. */
-function everything(bn: BatchNorm) {
-  return { state: bn.stateDict(), training: bn.training, batches: bn.numBatchesTracked, context: bn.context };
 }
 
 describe.each(COMBINATIONS)('relu and residual in $kind $dtype $layout', ({ kind, dtype, layout }) => {

@@ -4,7 +4,7 @@ import {
 } from '../src/index.js';
 import { differentiate, normalise } from './oracle.js';
 import {
-  arrayOf, COMBINATIONS, distance, KINDS, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
+  arrayOf, COMBINATIONS, distance, everything, KINDS, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
 } from './setup.js';
 import * as tolerance from './tolerances.js';
 
@@ -14,11 +14,6 @@ const GARBAGE = [Number.NaN, Number.POSITIVE_INFINITY, -1e30, Number.NEGATIVE_IN
 function someOf(shape: readonly number[], seed = 1): Uint8Array {
   const uniform = random(seed), n = sizeOf(shape) / shape[1]!;
   return Uint8Array.from({ length: n }, (_, i) => (i >= n - 2 ? 255 : uniform() < 0.6 ? 1 : 0));
-}
-
-/** Everything of a module that a forward or backward could change. */
-function everything(bn: BatchNorm) {
-  return { state: bn.stateDict(), training: bn.training, batches: bn.numBatchesTracked, context: bn.context };
 }
 
 describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, layout }) => {

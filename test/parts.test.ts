@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   BatchNorm, type BatchNormOptions, backwardGhost, backwardParts, type Floats, forwardGhost, forwardParts,
 } from '../src/index.js';
-import { arrayOf, COMBINATIONS, concatenate, distance, maskOf, normal, RUNTIMES, shapeIn, sizeOf } from './setup.js';
+import { arrayOf, COMBINATIONS, concatenate, distance, everything, maskOf, normal, RUNTIMES, shapeIn, sizeOf } from './setup.js';
 import * as tolerance from './tolerances.js';
 
 const C = 3;
@@ -16,7 +16,6 @@ describe.each(COMBINATIONS)('batches in parts in $kind $dtype $layout', ({ kind,
     return bn;
   };
   const data = (shape: readonly number[], seed: number) => arrayOf(dtype, normal(sizeOf(shape), seed, 2, 3));
-  const everything = (bn: BatchNorm) => [bn.stateDict(), bn.numBatchesTracked, bn.context];
   const bounds = {
     y: 2 * tolerance.BETWEEN * tolerance.y(dtype, 1), dx: tolerance.BETWEEN * tolerance.GOLDEN[dtype].dx,
     running: tolerance.BETWEEN * tolerance.GOLDEN[dtype].running, parameters: 2 * tolerance.BETWEEN * tolerance.GOLDEN[dtype].parameters,

@@ -1,5 +1,5 @@
 /** What every test file shares: the axes it runs over, seeded data, and arrays by dtype and layout. */
-import { createRuntime, type DType, type Layout, type Runtime } from '../src/index.js';
+import { type BatchNorm, createRuntime, type DType, type Layout, type Runtime } from '../src/index.js';
 
 export const KINDS = ['wasm-simd', 'javascript'] as const;
 export const DTYPES = ['float32', 'float64'] as const;
@@ -109,6 +109,11 @@ export function concatenate(dtype: 'float64', parts: readonly ArrayLike<number>[
 export function concatenate(dtype: DType, parts: readonly ArrayLike<number>[]): Float32Array;
 export function concatenate(dtype: DType, parts: readonly ArrayLike<number>[]): Float32Array | Float64Array {
   return arrayOf(dtype, parts.flatMap((part) => Array.from(part)));
+}
+
+/** Everything of a module that a forward or backward could change. */
+export function everything(bn: BatchNorm) {
+  return { state: bn.stateDict(), training: bn.training, batches: bn.numBatchesTracked, context: bn.context };
 }
 
 /** 1 for about two positions in three. */
