@@ -1,8 +1,8 @@
 /** Shows the effect of batch norm on one batch of eight values: before, after, the gradient, and the running statistics. */
 import { BatchNorm } from 'batchnorm-wasm';
+import { random, standardNormal } from '../test/random.js';
 import { showBatchPlot, showRunningPlots, type Track } from './batch-plots.js';
 import { bindSlider, decimal, element, setText } from './page.js';
-import { normal, random } from './random.js';
 
 const SIZE = 8;
 const SHAPE = [SIZE, 1];
@@ -24,7 +24,7 @@ export function bindBatch(): void {
   const rows = findRows();
   let momentum: number = MOMENTA[2];
   let bn = new BatchNorm(1, { dtype: 'float64', momentum });
-  let gaussian = normal(random(1));
+  let gaussian = standardNormal(random(1));
   let x = new Float64Array(SIZE);
   let tracks: Track[] = [];
 
@@ -49,7 +49,7 @@ export function bindBatch(): void {
   function reset(): void {
     bn.dispose();
     bn = new BatchNorm(1, { dtype: 'float64', momentum });
-    gaussian = normal(random(1));
+    gaussian = standardNormal(random(1));
     tracks = [];
     take(1);
   }

@@ -1,7 +1,7 @@
 /** The two networks of a comparison, without and with batch norm, from the same start and on the same batches. */
+import { random } from '../test/random.js';
 import { batches, CLASSES, type Dataset } from './data.js';
 import { crossEntropy, initialWeights, Network, UNITS } from './network.js';
-import { random } from './random.js';
 import type { Settings } from './settings.js';
 
 export const PERCENTILES = [15, 50, 85] as const;

@@ -1,9 +1,9 @@
 /** The network of section 4.1 with any depth: 784 binary pixels, hidden layers of 100 units, 10 digits; plain SGD. */
 import { BatchNorm } from 'batchnorm-wasm';
+import { random, standardNormal } from '../test/random.js';
 import { type Activation, activate, differentiate } from './activation.js';
 import { CLASSES, type Dataset, PIXELS } from './data.js';
 import { addOuter, addRows, multiply, multiplyTransposed } from './matrix.js';
-import { normal, random } from './random.js';
 
 export const UNITS = 100;
 
@@ -21,7 +21,7 @@ interface Layer {
 
 /** Gaussian weights [inputs, units] of the hidden layers, then of the output layer. */
 export function initialWeights(depth: number, spread: number, seed: number): Float32Array[] {
-  const gaussian = normal(random(seed));
+  const gaussian = standardNormal(random(seed));
   return Array.from({ length: depth + 1 }, (_, layer) => {
     const inputs = layer === 0 ? PIXELS : UNITS, units = layer === depth ? CLASSES : UNITS;
     return Float32Array.from({ length: inputs * units }, () => spread * gaussian());

@@ -1,7 +1,7 @@
 /** Runs a race, one side after the other. Each race has a worker of its own. */
 import { BatchNorm, createRuntime } from 'batchnorm-wasm';
+import { random, standardNormal } from '../test/random.js';
 import { lengthOf, type Race, type RaceReport, type Runner, type Side, shapeOf } from './race.js';
-import { normal, random } from './random.js';
 
 const WARM_UP = { runs: 3, milliseconds: 150 };
 const MEASURED = { runs: 7, milliseconds: 300 };
@@ -80,7 +80,7 @@ function arrays(race: Race, data: Float32Array): Runner {
 
 /** A million different normal numbers, repeated. */
 function normalNumbers(length: number): Float32Array {
-  const values = new Float32Array(length), gaussian = normal(random(1)), different = Math.min(length, 1 << 20);
+  const values = new Float32Array(length), gaussian = standardNormal(random(1)), different = Math.min(length, 1 << 20);
   for (let i = 0; i < different; i++) values[i] = gaussian();
   for (let filled = different; filled < length; filled *= 2) values.copyWithin(filled, 0, filled);
   return values;

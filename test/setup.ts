@@ -1,5 +1,8 @@
 /** What every test file shares: the axes it runs over, seeded data, and arrays by dtype and layout. */
 import { type BatchNorm, createRuntime, type DType, type Layout, type Runtime } from '../src/index.js';
+import { random, standardNormal } from './random.js';
+
+export { random };
 
 export const KINDS = ['wasm-simd', 'javascript'] as const;
 export const DTYPES = ['float32', 'float64'] as const;
@@ -28,24 +31,10 @@ export const SHAPES: readonly (readonly number[])[] = [
   [3, 4099], [2, 4098, 5], [2, 1, 9], [1, 1, 1000], [3, 5, 7, 7], [2, 9, 1, 1], [1, 17, 4, 4], [2, 3, 2, 3, 4],
 ];
 
-/** Uniform numbers in [0, 1), the same for the same seed (mulberry32). */
-export function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** n normal numbers (Box and Muller). */
+/** n normal numbers, the same for the same seed. */
 export function normal(n: number, seed: number, mean = 0, std = 1): number[] {
-  const uniform = random(seed);
-  return Array.from({ length: n }, () => {
-    const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
-    return mean + std * radius * Math.cos(2 * Math.PI * uniform());
-  });
+  const next = standardNormal(random(seed));
+  return Array.from({ length: n }, () => mean + std * next());
 }
 
 /** An array of the dtype. Typed as one of the two, since the overloads of the package want to know which. */

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { random } from '../../test/random.js';
 import { batches, CLASSES, readDatasets } from '../data.js';
 import { datasetFile } from '../dataset-file.js';
 import { Experiment } from '../experiment.js';
 import { crossEntropy, initialWeights, Network } from '../network.js';
-import { random } from '../random.js';
 import { PRESETS } from '../settings.js';
 
 const file = new Uint8Array(readFileSync(new URL('../mnist.bin', import.meta.url)));

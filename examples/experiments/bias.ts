@@ -1,9 +1,10 @@
 /** A gradient that ignores the normalisation, section 2. */
 import { BatchNorm } from 'batchnorm-wasm';
+import { random, standardNormal } from '../../test/random.js';
 import { CLASSES } from '../mnist/data.js';
 import type { Network } from '../mnist/network.js';
 import { type Conclusion, distinct, experiment, median, type Panel, type Row, type Table } from './experiment.js';
-import { imagesOf, matrix, normal, product } from './linear.js';
+import { imagesOf, matrix, product } from './linear.js';
 import { type Conditions, mnist, networkOf, PAPER_BATCH, trainSteps } from './training.js';
 
 export interface BiasRow extends Row {
@@ -50,7 +51,7 @@ export const biasGrowth = experiment<Settings, BiasRow>({
 });
 
 function moveBias({ biasSteps, biasRate, points }: Settings, full: boolean, seed: number, tick: () => void): BiasRow[] {
-  const { train } = mnist(), next = normal(seed), start = seed * PAPER_BATCH, shape = [PAPER_BATCH, CLASSES];
+  const { train } = mnist(), next = standardNormal(random(seed)), start = seed * PAPER_BATCH, shape = [PAPER_BATCH, CLASSES];
   const images = imagesOf(train, start, PAPER_BATCH);
   const { values } = product(images, matrix(images.columns, CLASSES, () => 0.1 * next()));
   const labels = train.labels.subarray(start, start + PAPER_BATCH);

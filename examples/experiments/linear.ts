@@ -34,18 +34,6 @@ export function transpose({ rows, columns, values }: Matrix): Matrix {
   return matrix(columns, rows, (i) => values[(i % rows) * columns + Math.floor(i / rows)]!);
 }
 
-/** Normal random numbers, the same for the same seed (mulberry32; Box and Muller). */
-export function normal(seed: number): () => number {
-  let state = seed;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-}
-
 /** The largest difference of two arrays, relative to the largest value of the second. */
 export function relativeDistance(actual: Float64Array, expected: Float64Array): number {
   let difference = 0, size = 0;

@@ -1,7 +1,8 @@
 /** The scale of the weights before batch norm, section 3.3. */
 import { BatchNorm } from 'batchnorm-wasm';
+import { random, standardNormal } from '../../test/random.js';
 import { type Conclusion, distinct, experiment, median, type Panel, type Row, type Table } from './experiment.js';
-import { imagesOf, type Matrix, matrix, normal, product, relativeDistance, transpose } from './linear.js';
+import { imagesOf, type Matrix, matrix, product, relativeDistance, transpose } from './linear.js';
 import { mnist, PAPER_BATCH, UNITS } from './training.js';
 
 export interface ScaleRow extends Row {
@@ -40,7 +41,7 @@ export const scaleInvariance = experiment<Settings, ScaleRow>({
   settings: (quick) => ({ units: UNITS, scales: quick ? [0.01, 2, 1024] : SCALES, epsilons: [0, 1e-5, 1e-3] }),
   ticks: ({ scales, epsilons }) => scales.length * epsilons.length,
   run({ units, scales, epsilons }, seed, tick) {
-    const next = normal(seed);
+    const next = standardNormal(random(seed));
     const u = imagesOf(mnist().train, seed * PAPER_BATCH, PAPER_BATCH);
     const weights = matrix(u.columns, units, () => 0.1 * next());
     const dy = matrix(u.rows, units, next);

@@ -1,4 +1,6 @@
-/** Uniform random numbers in [0, 1), the same for the same seed (mulberry32). */
+/** Seeded random numbers, for tests, benchmarks, examples and the demo. */
+
+/** Uniform numbers in [0, 1), the same for the same seed (mulberry32). */
 export function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -9,7 +11,7 @@ export function random(seed: number): () => number {
   };
 }
 
-/** Standard normal numbers from uniform ones (Box and Muller). */
-export function normal(uniform: () => number): () => number {
+/** Standard normal numbers made of uniform ones (Box and Muller). */
+export function standardNormal(uniform: () => number): () => number {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
