@@ -1,4 +1,5 @@
 /** The reference for every side: f64 loops with compensated sums, in memory order. */
+import { CompensatedSum } from '../test/oracle.js';
 import { type Case, EPS } from './cases.js';
 import type { Operation } from './protocol.js';
 
@@ -65,15 +66,10 @@ function eachValue({ outer, channels, inner }: Case, visit: (i: number, c: numbe
   }
 }
 
-/** Sums per channel that carry along the error of every addition (Neumaier 1974). */
 function sums(data: Case, value: (i: number, c: number) => number): Float64Array {
-  const totals = new Float64Array(data.channels), errors = new Float64Array(data.channels);
-  eachValue(data, (i, c) => {
-    const total = totals[c]!, v = value(i, c), next = total + v;
-    errors[c]! += Math.abs(total) >= Math.abs(v) ? total - next + v : v - next + total;
-    totals[c] = next;
-  });
-  return totals.map((total, c) => total + errors[c]!);
+  const totals = Array.from({ length: data.channels }, () => new CompensatedSum());
+  eachValue(data, (i, c) => { totals[c]!.add(value(i, c)); });
+  return Float64Array.from(totals, (total) => total.value);
 }
 
 function worst(data: Case, error: (i: number, c: number) => number): number {

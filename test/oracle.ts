@@ -1,14 +1,25 @@
 /** Batch normalization as the paper writes it: f64 loops with compensated sums, one channel at a time. */
 
-/** Sum with the error of every addition carried along (Neumaier 1974). */
-export function sum(values: readonly number[]): number {
-  let total = 0, error = 0;
-  for (const value of values) {
-    const next = total + value;
-    error += Math.abs(total) >= Math.abs(value) ? total - next + value : value - next + total;
-    total = next;
+/** A sum with the error of every addition carried along (Neumaier 1974). */
+export class CompensatedSum {
+  #total = 0;
+  #error = 0;
+
+  add(value: number): void {
+    const next = this.#total + value;
+    this.#error += Math.abs(this.#total) >= Math.abs(value) ? this.#total - next + value : value - next + this.#total;
+    this.#total = next;
   }
-  return total + error;
+
+  get value(): number {
+    return this.#total + this.#error;
+  }
+}
+
+export function sum(values: readonly number[]): number {
+  const total = new CompensatedSum();
+  for (const value of values) total.add(value);
+  return total.value;
 }
 
 export interface Channel {
