@@ -5,7 +5,7 @@ import { executableOf, puppeteer } from './test/browsers.js';
 /** Both kinds run at the same time, on machines with few cores too: a test of a second may take several. */
 const common = { include: ['test/*.test.ts'], testTimeout: 60_000 };
 /** They start Node, load the package anew, or look into what dist/tfjs.js keeps to itself. */
-const NODE_ONLY = ['test/readme.test.ts', 'test/fallback.test.ts', 'test/experiments.test.ts', 'test/held.test.ts', 'test/tfjs-devices.test.ts'];
+const NODE_ONLY = ['readme', 'fallback', 'experiments', 'memory-held', 'tfjs-devices'].map((name) => `test/${name}.test.ts`);
 const present = (['chrome', 'firefox'] as const).filter((browser) => {
   const found = executableOf(browser) !== undefined, debian = { chrome: 'chromium', firefox: 'firefox-esr' }[browser];
   if (!found) console.warn(`Tests in ${debian} are skipped: it is not installed (apt-get install ${debian}).`);
