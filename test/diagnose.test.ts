@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm, type BatchNormOptions, createRuntime, diagnose } from '../src/index.js';
 import { normalise } from './oracle.js';
+import { expectRefusal, type Refusal } from './refusal.js';
 import { arrayOf, COMBINATIONS, distance, normal, placesOf, RUNTIMES, shapeIn, sizeOf } from './setup.js';
 import * as tolerance from './tolerances.js';
 
@@ -101,18 +102,23 @@ describe.each(COMBINATIONS)('diagnosis in $kind $dtype $layout', ({ kind, dtype,
     expect(diagnose(bn, data(), shape, { runtime })).toEqual(diagnose(make(), data(), shape));
   });
 
-  it.each([
-    ['no module', TypeError, () => diagnose(undefined as never, data(), shape), 'diagnose() expected a BatchNorm, got undefined'],
-    ['no array', TypeError, (bn: BatchNorm) => diagnose(bn, null as never, shape), '"x" expected'],
-    ['another length', RangeError, (bn: BatchNorm) => diagnose(bn, data().subarray(1), shape), 'got length 119'],
-    ['other channels', RangeError, (bn: BatchNorm) => diagnose(bn, arrayOf(dtype, [1, 2]), [1, 2]), '"shape" expected 4 channels on axis 1'],
-    ['no shape', TypeError, (bn: BatchNorm) => diagnose(bn, data(), undefined as never), '"shape" expected'],
-    ['a misspelt option', TypeError, (bn: BatchNorm) => diagnose(bn, data(), shape, { run: 1 } as never), 'got "run"'],
-    ['a runtime that is none', TypeError, (bn: BatchNorm) => diagnose(bn, data(), shape, { runtime: {} as never }), '"runtime" expected'],
-  ] as const)('throws for %s and changes nothing', (_, error, action, message) => {
+  it.each(Object.entries<Refusal<[BatchNorm]>>({
+    'no module': { throws: TypeError, message: 'diagnose() expected a BatchNorm, got undefined',
+      call: () => diagnose(undefined as never, data(), shape) },
+    'no array': { throws: TypeError, message: '"x" expected', call: (bn) => diagnose(bn, null as never, shape) },
+    'another length': { throws: RangeError, message: 'got length 119',
+      call: (bn) => diagnose(bn, data().subarray(1), shape) },
+    'other channels': { throws: RangeError, message: '"shape" expected 4 channels on axis 1',
+      call: (bn) => diagnose(bn, arrayOf(dtype, [1, 2]), [1, 2]) },
+    'no shape': { throws: TypeError, message: '"shape" expected',
+      call: (bn) => diagnose(bn, data(), undefined as never) },
+    'a misspelt option': { throws: TypeError, message: 'got "run"',
+      call: (bn) => diagnose(bn, data(), shape, { run: 1 } as never) },
+    'a runtime that is none': { throws: TypeError, message: '"runtime" expected',
+      call: (bn) => diagnose(bn, data(), shape, { runtime: {} as never }) },
+  }))('throws for %s and changes nothing', (_, { call, ...refusal }) => {
     const bn = make(), before = bn.stateDict();
-    expect(() => action(bn)).toThrow(error);
-    expect(() => action(bn)).toThrow(message);
+    expectRefusal(() => call(bn), refusal);
     expect(bn.stateDict()).toEqual(before);
   });
 });
