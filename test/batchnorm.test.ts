@@ -13,7 +13,9 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
 
   it('starts as torch does', () => {
     const bn = make();
-    expect(bn).toMatchObject({ channels: 3, eps: 1e-5, momentum: 0.1, layout, dtype, training: true, numBatchesTracked: 0, context: null });
+    expect(bn).toMatchObject({
+      channels: 3, eps: 1e-5, momentum: 0.1, layout, dtype, training: true, numBatchesTracked: 0, context: null,
+    });
     expect(bn.weight).toEqual(arrayOf(dtype, [1, 1, 1]));
     expect(bn.bias).toEqual(arrayOf(dtype, [0, 0, 0]));
     expect(bn.runningMean).toEqual(arrayOf(dtype, [0, 0, 0]));
@@ -35,7 +37,8 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
       bn.forward(data(seed), shape);
       return bn.context!;
     });
-    const average = (pick: 'mean' | 'variance', c: number) => contexts.reduce((total, each) => total + each[pick][c]!, 0) / 3;
+    const average = (pick: 'mean' | 'variance', c: number) =>
+      contexts.reduce((total, each) => total + each[pick][c]!, 0) / 3;
     bn.runningMean!.forEach((value, c) => { expect(value).toBeCloseTo(average('mean', c), 5); });
     bn.runningVar!.forEach((value, c) => { expect(value).toBeCloseTo(average('variance', c), 5); });
     expect(bn.numBatchesTracked).toBe(3);
@@ -66,12 +69,15 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
     expect(bn.numBatchesTracked).toBe(0);
   });
 
-  it.each([[true, true], [true, false], [false, true], [false, false]])('has weight %s and bias %s apart from each other', (weight, bias) => {
+  it.each([
+    [true, true], [true, false], [false, true], [false, false],
+  ])('has weight %s and bias %s apart from each other', (weight, bias) => {
     const bn = make({ weight, bias }), full = make();
     for (const mode of ['train', 'eval'] as const) {
       expect(bn[mode]().forward(data(1), shape)).toEqual(full[mode]().forward(data(1), shape));
       const gradients = bn.backward(data(2)), expected = full.backward(data(2));
-      expect(gradients).toEqual({ ...expected, dweight: weight ? expected.dweight : null, dbias: bias ? expected.dbias : null });
+      expect(gradients)
+        .toEqual({ ...expected, dweight: weight ? expected.dweight : null, dbias: bias ? expected.dbias : null });
     }
   });
 
@@ -163,7 +169,8 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
     const bn = make(), x = data(1), dy = data(2);
     bn.forward(x, shape);
     bn.backward(dy);
-    expect([x, dy, bn.weight, bn.bias]).toEqual([data(1), data(2), arrayOf(dtype, [1, 1, 1]), arrayOf(dtype, [0, 0, 0])]);
+    expect([x, dy, bn.weight, bn.bias])
+      .toEqual([data(1), data(2), arrayOf(dtype, [1, 1, 1]), arrayOf(dtype, [0, 0, 0])]);
   });
 
   it('changes nothing on an empty batch, and gives it empty results and zero gradients', () => {
@@ -172,7 +179,8 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
     expect(everything(bn)).toEqual({ ...before, context: bn.context });
     expect(bn.context!.count).toBe(0);
     const zero = arrayOf(dtype, [0, 0, 0]);
-    expect(bn.backward(arrayOf(dtype, []))).toEqual({ dx: arrayOf(dtype, []), dweight: zero, dbias: zero, dresidual: null });
+    expect(bn.backward(arrayOf(dtype, [])))
+      .toEqual({ dx: arrayOf(dtype, []), dweight: zero, dbias: zero, dresidual: null });
     const tensor = runtime.tensor(empty, { dtype }), y = bn.forward(tensor);
     expect(y.shape).toEqual(empty);
     tensor.dispose();
@@ -262,7 +270,8 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
   });
 
   it('throws for a backward before any forward, and for one whose x was overwritten', () => {
-    expect(() => make().backward(data(1))).toThrow(new TypeError('backward() expected a forward() before it, got none'));
+    expect(() => make().backward(data(1)))
+      .toThrow(new TypeError('backward() expected a forward() before it, got none'));
     const bn = make(), x = data(1);
     bn.forward(x, shape, { out: x });
     expect(() => bn.backward(data(2))).toThrow(TypeError);
@@ -290,9 +299,12 @@ describe.each(KINDS)('messages of %s', (kind) => {
   const bn = new BatchNorm(64, { runtime: RUNTIMES[kind] });
 
   it('say what was expected and what came', () => {
-    expect(() => bn.forward(new Float32Array(4095), [8, 64, 8])).toThrow('"x" expected Float32Array of length 4096 (8x64x8), got length 4095');
-    expect(() => bn.forward(new Float32Array(64), [1, 64])).toThrow('Expected more than 1 value per channel when training, got shape [1, 64]');
-    expect(() => bn.forward(new Float64Array(128) as never, [2, 64])).toThrow('"x" expected Float32Array of length 128 (2x64), got Float64Array of length 128');
+    expect(() => bn.forward(new Float32Array(4095), [8, 64, 8]))
+      .toThrow('"x" expected Float32Array of length 4096 (8x64x8), got length 4095');
+    expect(() => bn.forward(new Float32Array(64), [1, 64]))
+      .toThrow('Expected more than 1 value per channel when training, got shape [1, 64]');
+    expect(() => bn.forward(new Float64Array(128) as never, [2, 64]))
+      .toThrow('"x" expected Float32Array of length 128 (2x64), got Float64Array of length 128');
   });
 });
 
@@ -307,7 +319,8 @@ describe.each(KINDS)('memory of %s', (kind) => {
       for (;;) tensors.push(runtime.tensor(shape));
     };
     expect(fill).toThrow(RangeError);
-    expect(fill).toThrow(`Out of memory: asked for ${bytes} bytes with ${runtime.bytesInUse} in use and ${maximumBytes} allowed`);
+    expect(fill)
+      .toThrow(`Out of memory: asked for ${bytes} bytes with ${runtime.bytesInUse} in use and ${maximumBytes} allowed`);
     const before = everything(bn), inUse = runtime.bytesInUse;
     expect(() => bn.forward(x)).toThrow(RangeError);
     expect(() => bn.forward(new Float32Array(32_000), shape)).toThrow(RangeError);

@@ -29,7 +29,9 @@ export function executableOf(name: Name): string | undefined {
 
 /** Starts a browser without a window. Both speak WebDriver BiDi or Chrome's protocol to puppeteer, as they come. */
 export function start(name: Name, { args = [], ...options }: LaunchOptions = {}): Promise<Browser> {
-  return launch({ browser: name, executablePath: executableOf(name)!, headless: true, args: [...ARGUMENTS[name], ...args], ...options });
+  return launch({
+    browser: name, executablePath: executableOf(name)!, headless: true, args: [...ARGUMENTS[name], ...args], ...options,
+  });
 }
 
 /** vitest's own providers need a patched Firefox or a driver beside it; puppeteer takes both browsers as they are. */

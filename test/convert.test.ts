@@ -14,12 +14,14 @@ type Config = { eps?: number; momentum?: number };
 type Arrays = Partial<typeof ARRAYS>;
 
 /** Each converter, given arrays by role and a config by torch's words, spelt as the row of the table spells it. */
-const CONVERTERS: Record<string, (names: string[], arrays: Arrays, config: Record<string, number>, options?: ConvertOptions) => Converted> = {
+type Convert = (names: string[], arrays: Arrays, config: Record<string, number>, options?: ConvertOptions) => Converted;
+const CONVERTERS: Record<string, Convert> = {
   fromTorch: (names, arrays, config, options) => fromTorch(named(names, arrays), config, options),
   fromKeras: (_, arrays, config, options) => {
     const { weight, bias, mean, variance } = arrays;
     const weights = [weight, bias, mean, variance].filter((values) => values !== undefined);
-    return fromKeras(weights, { ...config, scale: weight !== undefined, center: bias !== undefined, name: 'bn' }, options);
+    const given = { ...config, scale: weight !== undefined, center: bias !== undefined, name: 'bn' };
+    return fromKeras(weights, given, options);
   },
   fromOnnx: (names, arrays, config, options) => fromOnnx(named(names, arrays) as never, config, options),
   fromFlax: (names, arrays, config, options) => {
@@ -38,8 +40,10 @@ function named(names: string[], arrays: Arrays): Record<string, number[]> {
 }
 
 const readme = await textOf('../README.md');
-const table = readme.split('\n').filter((line) => /^\| `(torch|keras|onnx|flax|caffe|paper)` \|/.test(line)).map((line) => {
-  const [convention, weighs, theirs, ours, eps, variance, names, converter] = line.split('|').slice(1, -1).map((cell) => cell.trim());
+const rows = readme.split('\n').filter((line) => /^\| `(torch|keras|onnx|flax|caffe|paper)` \|/.test(line));
+const table = rows.map((row) => {
+  const [convention, weighs, theirs, ours, eps, variance, names, converter] =
+    row.split('|').slice(1, -1).map((cell) => cell.trim());
   const words = (cell = '') => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
   return {
     convention: words(convention)[0] as Convention, weighs: weighs!, theirs: theirs!, ours: ours!, variance: variance!,
@@ -49,9 +53,13 @@ const table = readme.split('\n').filter((line) => /^\| `(torch|keras|onnx|flax|c
 });
 const converters = table.filter(({ converter }) => converter !== '');
 
+/** A name without its path: running_mean of bn.running_mean. */
+const lastOf = (name: string) => name.split('.').at(-1);
+
 /** How a framework moves a running value, written down in its own convention. */
 function moved(weighs: string, momentum: number, running: number, batch: number): number {
-  return weighs === 'the new batch' ? (1 - momentum) * running + momentum * batch : momentum * running + (1 - momentum) * batch;
+  const [ofRunning, ofBatch] = weighs === 'the new batch' ? [1 - momentum, momentum] : [momentum, 1 - momentum];
+  return ofRunning * running + ofBatch * batch;
 }
 
 describe('the table of conventions in the README', () => {
@@ -82,7 +90,8 @@ describe.each(converters)('$converter', ({ convention, weighs, theirs, ours, eps
     const { module, notes } = convert(ARRAYS);
     expect(module.stateDict()).toEqual({
       weight: Float32Array.from(ARRAYS.weight), bias: Float32Array.from(ARRAYS.bias),
-      running_mean: Float32Array.from(ARRAYS.mean), running_var: Float32Array.from(ARRAYS.variance), num_batches_tracked: 0,
+      running_mean: Float32Array.from(ARRAYS.mean), running_var: Float32Array.from(ARRAYS.variance),
+      num_batches_tracked: 0,
     });
     expect(notes).toEqual([]);
   });
@@ -101,7 +110,8 @@ describe.each(converters)('$converter', ({ convention, weighs, theirs, ours, eps
     const y = module.eval().forward(Float64Array.from(X), [3, 2]);
     X.forEach((x, i) => {
       const c = i % 2;
-      const expected = ((x - ARRAYS.mean[c]!) / Math.sqrt(ARRAYS.variance[c]! + 0.5)) * ARRAYS.weight[c]! + ARRAYS.bias[c]!;
+      const std = Math.sqrt(ARRAYS.variance[c]! + 0.5);
+      const expected = ((x - ARRAYS.mean[c]!) / std) * ARRAYS.weight[c]! + ARRAYS.bias[c]!;
       expect(y[i]).toBeCloseTo(expected, 12);
     });
     module.train().forward(Float64Array.from(X), [3, 2]);
@@ -128,24 +138,28 @@ describe.each(converters)('$converter', ({ convention, weighs, theirs, ours, eps
     expect(known.notes).toEqual([]);
     const ratio = other === 'unbiased' ? 5 / 4 : 4 / 5;
     known.module.runningVar!.forEach((value, c) => { expect(value).toBeCloseTo(ARRAYS.variance[c]! * ratio, 12); });
-    known.module.loadStateDict({ ...known.module.stateDict(), running_var: [0, 0] }).train().forward(Float64Array.from(X), [3, 2]);
+    known.module.loadStateDict({ ...known.module.stateDict(), running_var: [0, 0] });
+    known.module.train().forward(Float64Array.from(X), [3, 2]);
     const factor = other === 'unbiased' ? 1.5 : 1;
     expect(known.module.runningVar![0]).toBeCloseTo(Number(ours) * factor * BATCH[0]!.variance, 12);
   });
 
   it('converts nothing where the file holds what is asked for', () => {
     const other = variance === 'unbiased' ? 'biased' : 'unbiased';
-    for (const options of [{ savedVariance: other }, { savedVariance: other, runningVariance: other, count: 3 }] as const) {
+    for (const options of [
+      { savedVariance: other }, { savedVariance: other, runningVariance: other, count: 3 },
+    ] as const) {
       const { module, notes } = convert(ARRAYS, {}, options);
       expect([module.runningVar, notes]).toEqual([Float32Array.from(ARRAYS.variance), []]);
     }
   });
 
   it.each([
-    [{ ...ARRAYS, variance: [1] }, {}, {}, RangeError, `"${names[3]!.split('.').at(-1)}" expected length 2`],
+    [{ ...ARRAYS, variance: [1] }, {}, {}, RangeError, `"${lastOf(names[3]!)}" expected length 2`],
     [{ ...ARRAYS, variance: [1, -1] }, {}, {}, RangeError, 'variances of 0 or more'],
-    [{ ...ARRAYS, mean: ['1', '2'] }, {}, {}, TypeError, `"${names[2]!.split('.').at(-1)}" expected numbers, got string at index 0`],
-    [{ ...ARRAYS, mean: 3 }, {}, {}, TypeError, `"${names[2]!.split('.').at(-1)}" expected an array of numbers, got number 3`],
+    [{ ...ARRAYS, mean: ['1', '2'] }, {}, {}, TypeError,
+      `"${lastOf(names[2]!)}" expected numbers, got string at index 0`],
+    [{ ...ARRAYS, mean: 3 }, {}, {}, TypeError, `"${lastOf(names[2]!)}" expected an array of numbers, got number 3`],
     [ARRAYS, { eps: -1 }, {}, RangeError, `"${epsWord}" expected a number from 0`],
     [ARRAYS, { momentum: 1.5 }, {}, RangeError, '"momentum" expected a number from 0 to 1, got 1.5'],
     [ARRAYS, { momentum: '0.1' }, {}, TypeError, '"momentum" expected a number, got string'],
@@ -179,9 +193,12 @@ describe('what a checkpoint leaves out, the module does not have', () => {
   });
 
   it('in Keras: scale and center', () => {
-    expect(fromKeras([bias, mean, variance], { scale: false }).module).toMatchObject({ weight: null, bias: Float32Array.from(bias) });
-    expect(fromKeras([weight, mean, variance], { center: false }).module).toMatchObject({ bias: null, weight: Float32Array.from(weight) });
-    expect(() => fromKeras([mean, variance])).toThrow(new RangeError('"weights" expected 4 arrays (gamma, beta, moving_mean, moving_variance), got 2'));
+    expect(fromKeras([bias, mean, variance], { scale: false }).module)
+      .toMatchObject({ weight: null, bias: Float32Array.from(bias) });
+    expect(fromKeras([weight, mean, variance], { center: false }).module)
+      .toMatchObject({ bias: null, weight: Float32Array.from(weight) });
+    expect(() => fromKeras([mean, variance]))
+      .toThrow(new RangeError('"weights" expected 4 arrays (gamma, beta, moving_mean, moving_variance), got 2'));
     expect(() => fromKeras([weight, mean, variance], { center: 'no' as never })).toThrow(TypeError);
     expect(() => fromKeras({} as never)).toThrow(TypeError);
   });
@@ -189,19 +206,24 @@ describe('what a checkpoint leaves out, the module does not have', () => {
   it('in Flax: scale and bias', () => {
     const batch_stats = { mean, var: variance };
     expect(fromFlax({ batch_stats }).module).toMatchObject({ weight: null, bias: null });
-    expect(fromFlax({ params: { bias }, batch_stats }).module).toMatchObject({ weight: null, bias: Float32Array.from(bias) });
+    expect(fromFlax({ params: { bias }, batch_stats }).module)
+      .toMatchObject({ weight: null, bias: Float32Array.from(bias) });
     expect(() => fromFlax({ params: {} } as never)).toThrow(TypeError);
-    expect(() => fromFlax({ batch_stats: { mean } } as never)).toThrow('"var" expected an array of numbers, got undefined');
+    expect(() => fromFlax({ batch_stats: { mean } } as never))
+      .toThrow('"var" expected an array of numbers, got undefined');
   });
 });
 
 describe('names, axes and modes', () => {
   const state = { running_mean: [1], running_var: [2] };
-  const prefixed = { 'a.bn.running_mean': [1], 'a.bn.running_var': [2], 'a.bn2.weight': [1, 2], 'a.conv.weight': [3, 4] };
+  const prefixed = {
+    'a.bn.running_mean': [1], 'a.bn.running_var': [2], 'a.bn2.weight': [1, 2], 'a.conv.weight': [3, 4],
+  };
 
   it('of torch: only names with the prefix count, and each of them does', () => {
     expect(fromTorch(prefixed, { prefix: 'a.bn.' }).module.runningVar).toEqual(Float32Array.of(2));
-    expect(() => fromTorch(prefixed, { prefix: 'b.' })).toThrow(new TypeError('"state" expected names that start with "b.", got none'));
+    expect(() => fromTorch(prefixed, { prefix: 'b.' }))
+      .toThrow(new TypeError('"state" expected names that start with "b.", got none'));
     expect(() => fromTorch(prefixed, { prefix: 'a.bn' })).toThrow('after "a.bn", got "a.bn.running_mean"');
     expect(() => fromTorch(prefixed)).toThrow(TypeError);
     expect(() => fromTorch(state, { prefix: 1 as never })).toThrow(TypeError);
@@ -216,15 +238,19 @@ describe('names, axes and modes', () => {
     [[1], 'channels-first', 0], [3, 'channels-last', 1], [[3], 'channels-last', 1],
   ] as const)('of Keras and Flax: axis %j is %s', (axis, layout, notes) => {
     for (const { module, notes: said } of [
-      fromKeras([[1], [2]], { axis, scale: false, center: false }), fromFlax({ batch_stats: { mean: [1], var: [2] } }, { axis }),
+      fromKeras([[1], [2]], { axis, scale: false, center: false }),
+      fromFlax({ batch_stats: { mean: [1], var: [2] } }, { axis }),
     ]) {
       expect(module.layout).toBe(layout);
       expect(said.length).toBe(notes);
     }
   });
 
-  it.each([[0, RangeError], [-2, RangeError], [1.5, RangeError], [[1, 2], TypeError], ['last', TypeError]])('of Keras: axis %j is refused', (axis, error) => {
-    expect(() => fromKeras([[1], [2]], { axis: axis as never, scale: false, center: false })).toThrow(error as typeof TypeError);
+  it.each([
+    [0, RangeError], [-2, RangeError], [1.5, RangeError], [[1, 2], TypeError], ['last', TypeError],
+  ])('of Keras: axis %j is refused', (axis, error) => {
+    expect(() => fromKeras([[1], [2]], { axis: axis as never, scale: false, center: false }))
+      .toThrow(error as typeof TypeError);
   });
 
   it('of ONNX: training_mode sets the mode, and per-activation statistics are refused', () => {
@@ -235,7 +261,8 @@ describe('names, axes and modes', () => {
     expect(() => fromOnnx(inputs, { training_mode: true as never })).toThrow(TypeError);
     expect(() => fromOnnx(inputs, { spatial: 0 })).toThrow('"spatial" expected 1, got 0');
     expect(() => fromOnnx({ ...inputs, mean: [0] } as never)).toThrow(TypeError);
-    expect(() => fromOnnx({ scale: [1], B: [0] } as never)).toThrow('"input_mean" expected an array of numbers, got undefined');
+    expect(() => fromOnnx({ scale: [1], B: [0] } as never))
+      .toThrow('"input_mean" expected an array of numbers, got undefined');
   });
 
   it('of all that say epsilon: eps is no word of theirs', () => {

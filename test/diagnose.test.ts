@@ -20,10 +20,13 @@ describe.each(COMBINATIONS)('diagnosis in $kind $dtype $layout', ({ kind, dtype,
   it('measures how far the running statistics are from a batch', () => {
     const bn = make(), x = data(), { meanShift, varianceRatio, dead, nonFinite } = diagnose(bn, x, shape);
     places.forEach((of, c) => {
-      const { mean, variance } = normalise(of.map((place) => x[place]!), 1, 0, 1), running = bn.runningVar![c]!, std = Math.sqrt(running + bn.eps);
+      const { mean, variance } = normalise(of.map((place) => x[place]!), 1, 0, 1), running = bn.runningVar![c]!;
+      const std = Math.sqrt(running + bn.eps);
       // The bound of the mean is in deviations of the batch, up to 3.5 here.
-      expect(Math.abs(meanShift[c]! - (mean - bn.runningMean![c]!) / std)).toBeLessThanOrEqual((4 * tolerance.mean(dtype, 1)) / std);
-      expect(Math.abs(varianceRatio[c]! - variance / running)).toBeLessThanOrEqual((tolerance.variance(dtype, 1) * variance) / running);
+      expect(Math.abs(meanShift[c]! - (mean - bn.runningMean![c]!) / std))
+        .toBeLessThanOrEqual((4 * tolerance.mean(dtype, 1)) / std);
+      expect(Math.abs(varianceRatio[c]! - variance / running))
+        .toBeLessThanOrEqual((tolerance.variance(dtype, 1) * variance) / running);
     });
     expect([dead, nonFinite]).toEqual([new Uint8Array(4), new Uint32Array(4)]);
   });
@@ -46,7 +49,8 @@ describe.each(COMBINATIONS)('diagnosis in $kind $dtype $layout', ({ kind, dtype,
     expect(meanShift).toEqual(diagnose(bn, y, shape, { mask }).meanShift);
     expect(dead).toEqual(new Uint8Array(4));
     expect(diagnose(bn, x, shape, { mask: new Uint8Array(positions) })).toEqual({
-      meanShift: new Float64Array(4), varianceRatio: new Float64Array(4).fill(1), dead: new Uint8Array(4), nonFinite: new Uint32Array(4),
+      meanShift: new Float64Array(4), varianceRatio: new Float64Array(4).fill(1), dead: new Uint8Array(4),
+      nonFinite: new Uint32Array(4),
     });
   });
 
@@ -60,17 +64,24 @@ describe.each(COMBINATIONS)('diagnosis in $kind $dtype $layout', ({ kind, dtype,
 
   it('counts values that are not finite, in their channel', () => {
     const x = data();
-    [[0, 3, Number.NaN], [2, 0, Number.POSITIVE_INFINITY], [2, 29, Number.NEGATIVE_INFINITY], [2, 7, Number.NaN]].forEach(([c, m, value]) => { x[places[c!]![m!]!] = value!; });
+    const { NaN: nan, POSITIVE_INFINITY, NEGATIVE_INFINITY } = Number;
+    for (const [c, m, value] of [
+      [0, 3, nan], [2, 0, POSITIVE_INFINITY], [2, 29, NEGATIVE_INFINITY], [2, 7, nan],
+    ] as const) x[places[c]![m]!] = value;
     const { nonFinite, meanShift, dead } = diagnose(make(), x, shape), clean = diagnose(make(), data(), shape);
     expect(nonFinite).toEqual(Uint32Array.of(1, 0, 3, 0));
     expect([meanShift[1], meanShift[3]]).toEqual([clean.meanShift[1], clean.meanShift[3]]);
     expect(dead).toEqual(new Uint8Array(4));
     const one = new BatchNorm(1, { dtype, layout, runtime });
-    expect(diagnose(one, arrayOf(dtype, [1, Number.NaN, 3, 4]), shapeIn(layout, [2, 1, 2])).nonFinite).toEqual(Uint32Array.of(1));
+    expect(diagnose(one, arrayOf(dtype, [1, Number.NaN, 3, 4]), shapeIn(layout, [2, 1, 2])).nonFinite)
+      .toEqual(Uint32Array.of(1));
   });
 
   it('says 0 and 1 without running statistics, and of a batch without values', () => {
-    const nothing = { meanShift: new Float64Array(4), varianceRatio: new Float64Array(4).fill(1), dead: new Uint8Array(4), nonFinite: new Uint32Array(4) };
+    const nothing = {
+      meanShift: new Float64Array(4), varianceRatio: new Float64Array(4).fill(1), dead: new Uint8Array(4),
+      nonFinite: new Uint32Array(4),
+    };
     expect(diagnose(make({ trackRunningStats: false }), data(), shape)).toEqual(nothing);
     expect(diagnose(make(), arrayOf(dtype, []), shapeIn(layout, [0, 4, 5]))).toEqual(nothing);
   });

@@ -26,7 +26,8 @@ afterAll(() => { rmSync(folder, { recursive: true }); });
 function perform(seeds: string): { printed: string; read: (file: string) => string } {
   const out = join(folder, seeds), names = EXPERIMENTS.map(({ name }) => name);
   const printed = execFileSync(
-    process.execPath, ['--import', 'tsx', 'examples/experiments/main.ts', ...names, '--quick', '--seeds', seeds, '--out', out],
+    process.execPath,
+    ['--import', 'tsx', 'examples/experiments/main.ts', ...names, '--quick', '--seeds', seeds, '--out', out],
     { cwd: root, encoding: 'utf8', stdio: 'pipe' },
   );
   return { printed, read: (file) => readFileSync(join(out, file), 'utf8') };
@@ -53,12 +54,14 @@ describe('an experiment of a few steps', () => {
     expect(of(1).map((row) => ({ ...row, seed: 2 }))).not.toEqual(of(2));
   });
 
-  it.each(EXPERIMENTS.map(({ name, title }) => [name, title]))('counts its steps to the end, prints its statement, and writes page and figure: %s', (name, title) => {
+  const titles = EXPERIMENTS.map(({ name, title }) => [name, title]);
+  it.each(titles)('counts its steps to the end, prints its statement, and writes page and figure: %s', (name, title) => {
     const [, done, total] = new RegExp(`${name} \\S+ 100%  (\\d+) of (\\d+)`).exec(both.printed)!;
     expect(done).toBe(total);
     const { command, conclusion } = numbersOf(both, name), page = both.read(`${name}.md`);
     expect(command).toBe(`npm run experiments -- ${name} --seeds 1,2 --quick`);
-    for (const part of [title!, command, `(${name}.svg)`, `**${conclusion.shows ? 'Shown' : 'Not shown'}.** ${conclusion.text}`]) {
+    const statement = `**${conclusion.shows ? 'Shown' : 'Not shown'}.** ${conclusion.text}`;
+    for (const part of [title!, command, `(${name}.svg)`, statement]) {
       expect(page).toContain(part);
     }
     expect(both.printed).toContain(conclusion.text);
@@ -93,7 +96,8 @@ describe('an experiment of a few steps', () => {
 describe('the results that are kept', () => {
   const kept = (file: string) => readFileSync(join(root, 'examples/experiments/results', file), 'utf8');
 
-  it.each(EXPERIMENTS.map((experiment) => [experiment.name, experiment] as const))('are of three seeds, and say and draw what their rows say: %s', (name, experiment) => {
+  const byName = EXPERIMENTS.map((experiment) => [experiment.name, experiment] as const);
+  it.each(byName)('are of three seeds, and say and draw what their rows say: %s', (name, experiment) => {
     const { command, settings, rows, conclusion } = JSON.parse(kept(`${name}.json`)) as Numbers & { settings: object };
     expect(command).toBe(`npm run experiments -- ${name} --seeds 1,2,3`);
     expect(new Set(rows.map(({ seed }) => seed))).toEqual(new Set([1, 2, 3]));
@@ -110,7 +114,8 @@ describe('the command', () => {
   it('lists the experiments without a name, and refuses names and seeds that it does not know', () => {
     expect(readArguments([])).toBe('help');
     for (const { name, title } of EXPERIMENTS) expect(HELP).toMatch(new RegExp(`${name} +${title}`));
-    expect(readArguments(['scale', 'depth'])).toMatchObject({ seeds: [1, 2, 3], quick: false, experiments: [{ name: 'scale' }, { name: 'depth' }] });
+    expect(readArguments(['scale', 'depth']))
+      .toMatchObject({ seeds: [1, 2, 3], quick: false, experiments: [{ name: 'scale' }, { name: 'depth' }] });
     expect(() => readArguments(['nothing'])).toThrow('got "nothing"');
     expect(() => readArguments(['scale', '--seeds', '1,x'])).toThrow('got "1,x"');
     expect(() => readArguments(['scale', '--seeds='])).toThrow('got ""');
@@ -146,16 +151,23 @@ describe('the statement', () => {
   });
 
   it('on depth is shown where batch norm trains deeper networks at the better rate, and not otherwise', () => {
-    const deeper = [...sweepRows('learning rate 1', { 3: [0.9, 0.9], 10: [0.1, 0.1] }), ...sweepRows('learning rate 2', { 3: [0.1, 0.9], 10: [0.1, 0.9] })];
+    const deeper = [
+      ...sweepRows('learning rate 1', { 3: [0.9, 0.9], 10: [0.1, 0.1] }),
+      ...sweepRows('learning rate 2', { 3: [0.1, 0.9], 10: [0.1, 0.9] }),
+    ];
     expect(depth.conclude(deeper).shows).toBe(true);
-    expect(depth.conclude(deeper).text).toContain('Without batch norm, networks of up to 3 hidden layers train; with it, networks of up to 10 hidden layers do');
+    expect(depth.conclude(deeper).text).toContain(
+      'Without batch norm, networks of up to 3 hidden layers train; with it, networks of up to 10 hidden layers do',
+    );
     expect(depth.conclude(deeper.map((row) => (row.at === 10 ? { ...row, accuracy: 0.5 } : row))).shows).toBe(false);
   });
 
   it('on batch sizes is shown where batch norm is behind with few images and ahead with many, and not otherwise', () => {
     const crossing = sweepRows('a', { 2: [0.8, 0.7], 60: [0.8, 0.9] });
     expect(batchSize.conclude(crossing)).toEqual({
-      shows: true, text: 'a: batch norm is ahead with 60 images; it changes the accuracy by -10.0 points with 2 images and +10.0 with 60.',
+      shows: true,
+      text: 'a: batch norm is ahead with 60 images; ' +
+        'it changes the accuracy by -10.0 points with 2 images and +10.0 with 60.',
     });
     expect(batchSize.conclude(sweepRows('a', { 2: [0.8, 0.9], 60: [0.8, 0.9] })).shows).toBe(false);
     expect(batchSize.conclude(sweepRows('a', { 2: [0.8, 0.7], 60: [0.8, 0.7] })).shows).toBe(false);
@@ -183,8 +195,10 @@ describe('the statement', () => {
     expect(bias.conclude(change({ part: 'bias', full: false, step: 2 }, { loss: 1.9 })).shows).toBe(false);
     expect(bias.conclude(change({ part: 'bias', full: false, step: 1 }, { largest: 4 })).shows).toBe(false);
     expect(bias.conclude(change({ part: 'bias', full: true, step: 2 }, { largest: 10 })).shows).toBe(false);
-    expect(bias.conclude(change({ part: 'network', full: false, step: 3 }, { loss: 9 })).text).toContain('blows up with 1 of 1 seeds');
-    expect(bias.conclude(rows.filter(({ part, full, step }) => part === 'bias' || full || step < 3)).text).toContain('blows up with 1 of 1 seeds');
+    expect(bias.conclude(change({ part: 'network', full: false, step: 3 }, { loss: 9 })).text)
+      .toContain('blows up with 1 of 1 seeds');
+    expect(bias.conclude(rows.filter(({ part, full, step }) => part === 'bias' || full || step < 3)).text)
+      .toContain('blows up with 1 of 1 seeds');
   });
 
   it('on statistics is shown where a moving average ends within a point of Alg. 2 with every seed, and not otherwise', () => {
@@ -194,11 +208,15 @@ describe('the statement', () => {
       ({ seed, step: 10 * (i + 1), statistics: String(name), accuracy: Number(accuracy), loss: 1 }))));
     expect(statistics.conclude(rows(0.945))).toEqual({
       shows: true,
-      text: 'Test accuracy after 20 steps in per cent: Alg. 2 95.0, momentum 0.1 94.5. Within 1 point of Alg. 2 with every seed: ' +
+      text: 'Test accuracy after 20 steps in per cent: Alg. 2 95.0, momentum 0.1 94.5. ' +
+        'Within 1 point of Alg. 2 with every seed: ' +
         'momentum 0.1 from step 20 on. Population statistics change the accuracy of Alg. 2 by at most 0.0 points.',
     });
     expect(statistics.conclude(rows(0.9)).shows).toBe(false);
     expect(statistics.conclude(rows(0.9)).text).toContain('momentum 0.1 never');
-    expect(statistics.conclude(rows(0.945).map((row) => (row.seed === 2 && row.step === 20 && row.statistics === 'Alg. 2' ? { ...row, accuracy: 1 } : row))).shows).toBe(false);
+    const better = rows(0.945).map((row) => (
+      row.seed === 2 && row.step === 20 && row.statistics === 'Alg. 2' ? { ...row, accuracy: 1 } : row
+    ));
+    expect(statistics.conclude(better).shows).toBe(false);
   });
 });

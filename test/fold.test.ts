@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, type BatchNormOptions, type DType, type FoldOptions, foldInto, foldingError, type Layer } from '../src/index.js';
+import {
+  BatchNorm, type BatchNormOptions, type DType, type FoldOptions, foldInto, foldingError, type Layer,
+} from '../src/index.js';
 import { expectRefusal } from './refusal.js';
 import { arrayOf, DTYPES, distance, normal, random, sizeOf } from './setup.js';
 import { U } from './tolerances.js';
@@ -16,7 +18,7 @@ function trained(channels: number, dtype: DType = 'float64', options: BatchNormO
   return bn;
 }
 
-/** A convolution written out, on one image [in, H, W]; `at` finds a weight by output, input within the group, row, column. */
+/** A convolution written out, on an image [in, H, W]; `at` finds a weight by output, input of the group, row, column. */
 function convolve(
   x: ArrayLike<number>, inputs: number, outputs: number, groups: number, padding: number,
   at: (o: number, j: number, r: number, s: number) => number, bias: ArrayLike<number> | null,
@@ -43,21 +45,31 @@ function convolve(
 }
 
 /** A transposed convolution of PyTorch, stride 1: every input adds its weights times itself to the outputs below it. */
-function spread(x: ArrayLike<number>, inputs: number, outputs: number, groups: number, weight: ArrayLike<number>, bias: ArrayLike<number> | null): number[] {
+function spread(
+  x: ArrayLike<number>, inputs: number, outputs: number, groups: number, weight: ArrayLike<number>,
+  bias: ArrayLike<number> | null,
+): number[] {
   const height = H + KH - 1, width = W + KW - 1, each = outputs / groups;
-  const y = Array.from({ length: outputs * height * width }, (_, i) => (bias ? bias[Math.floor(i / (height * width))]! : 0));
+  const biasOf = (o: number) => (bias ? bias[o]! : 0);
+  const y = Array.from({ length: outputs * height * width }, (_, i) => biasOf(Math.floor(i / (height * width))));
   for (let i = 0; i < inputs; i++) {
     for (let k = 0; k < each; k++) {
       const o = Math.floor(i / (inputs / groups)) * each + k;
-      for (let h = 0; h < H; h++) for (let w = 0; w < W; w++) for (let r = 0; r < KH; r++) for (let s = 0; s < KW; s++) {
-        y[(o * height + h + r) * width + w + s]! += x[(i * H + h) * W + w]! * weight[((i * each + k) * KH + r) * KW + s]!;
+      for (let h = 0; h < H; h++) for (let w = 0; w < W; w++) {
+        for (let r = 0; r < KH; r++) for (let s = 0; s < KW; s++) {
+          const product = x[(i * H + h) * W + w]! * weight[((i * each + k) * KH + r) * KW + s]!;
+          y[(o * height + h + r) * width + w + s]! += product;
+        }
       }
     }
   }
   return y;
 }
 
-function linear(x: ArrayLike<number>, inputs: number, outputs: number, weight: (o: number, i: number) => number, bias: ArrayLike<number> | null): number[] {
+function linear(
+  x: ArrayLike<number>, inputs: number, outputs: number, weight: (o: number, i: number) => number,
+  bias: ArrayLike<number> | null,
+): number[] {
   return Array.from({ length: (x.length / inputs) * outputs }, (_, index) => {
     const n = Math.floor(index / outputs), o = index % outputs;
     let sum = bias ? bias[o]! : 0;
@@ -71,15 +83,18 @@ type Run = (x: ArrayLike<number>, weight: ArrayLike<number>, bias: ArrayLike<num
 /** name, inputs, outputs, shape of the weight, options, shape of x without channels and of y, and the layer itself. */
 const LAYERS: [string, number, number, number[], FoldOptions, 'rows' | 'image', Run][] = [
   ['a linear layer [out, in]', 5, 3, [3, 5], {}, 'rows', (x, w, b) => linear(x, 5, 3, (o, i) => w[o * 5 + i]!, b)],
-  ['a dense layer [in, out]', 5, 3, [5, 3], { format: 'HWIO' }, 'rows', (x, w, b) => linear(x, 5, 3, (o, i) => w[i * 3 + o]!, b)],
+  ['a dense layer [in, out]', 5, 3, [5, 3], { format: 'HWIO' }, 'rows', (x, w, b) =>
+    linear(x, 5, 3, (o, i) => w[i * 3 + o]!, b)],
   ['a convolution [out, in, kh, kw]', 3, 4, [4, 3, KH, KW], { padding: 0 }, 'image', (x, w, b) =>
     convolve(x, 3, 4, 1, 0, (o, j, r, s) => w[((o * 3 + j) * KH + r) * KW + s]!, b)],
   ['a convolution of two groups', 4, 6, [6, 2, KH, KW], { groups: 2, padding: 0 }, 'image', (x, w, b) =>
     convolve(x, 4, 6, 2, 0, (o, j, r, s) => w[((o * 2 + j) * KH + r) * KW + s]!, b)],
-  ['a convolution [kh, kw, in, out] of two groups', 4, 6, [KH, KW, 2, 6], { format: 'HWIO', groups: 2, padding: 0 }, 'image', (x, w, b) =>
-    convolve(x, 4, 6, 2, 0, (o, j, r, s) => w[((r * KW + s) * 2 + j) * 6 + o]!, b)],
-  ['a depthwise convolution [kh, kw, channels, multiplier]', 3, 6, [KH, KW, 3, 2], { format: 'HWIM', padding: 0 }, 'image', (x, w, b) =>
-    convolve(x, 3, 6, 3, 0, (o, _, r, s) => w[((r * KW + s) * 3 + Math.floor(o / 2)) * 2 + (o % 2)]!, b)],
+  ['a convolution [kh, kw, in, out] of two groups',
+    4, 6, [KH, KW, 2, 6], { format: 'HWIO', groups: 2, padding: 0 }, 'image',
+    (x, w, b) => convolve(x, 4, 6, 2, 0, (o, j, r, s) => w[((r * KW + s) * 2 + j) * 6 + o]!, b)],
+  ['a depthwise convolution [kh, kw, channels, multiplier]',
+    3, 6, [KH, KW, 3, 2], { format: 'HWIM', padding: 0 }, 'image',
+    (x, w, b) => convolve(x, 3, 6, 3, 0, (o, _, r, s) => w[((r * KW + s) * 3 + Math.floor(o / 2)) * 2 + (o % 2)]!, b)],
   ['a transposed convolution of two groups', 4, 6, [4, 3, KH, KW], { format: 'IOHW', groups: 2 }, 'image', (x, w, b) =>
     spread(x, 4, 6, 2, w, b)],
 ];
@@ -99,14 +114,16 @@ describe.each(LAYERS)('%s', (_, inputs, outputs, shape, options, kind, run) => {
   it.each([true, false])('before a batch norm does alone what both did (bias: %s)', (hasBias) => {
     const bn = trained(outputs), layer = { weight, bias: hasBias ? bias : null };
     const folded = foldInto(bn, layer, { ...options, shape });
-    expect(distance(run(x, folded.weight, folded.bias), evaluate(bn, run(x, weight, layer.bias), kind), absolute)).toBeLessThan(1e-13);
+    expect(distance(run(x, folded.weight, folded.bias), evaluate(bn, run(x, weight, layer.bias), kind), absolute))
+      .toBeLessThan(1e-13);
   });
 
   if (options.format !== 'IOHW') it.each([true, false])('after a batch norm does alone what both did (bias: %s)', (hasBias) => {
     const bn = trained(inputs), layer = { weight, bias: hasBias ? bias : undefined };
     const folded = foldInto(bn, layer, { ...options, shape, position: 'after' });
     const normalised = Array.from(evaluate(bn, x, kind));
-    expect(distance(run(x, folded.weight, folded.bias), run(normalised, weight, layer.bias ?? null), absolute)).toBeLessThan(1e-13);
+    expect(distance(run(x, folded.weight, folded.bias), run(normalised, weight, layer.bias ?? null), absolute))
+      .toBeLessThan(1e-13);
   });
 
   if (options.format !== 'IOHW') it('needs no shape before a batch norm', () => {
@@ -114,7 +131,8 @@ describe.each(LAYERS)('%s', (_, inputs, outputs, shape, options, kind, run) => {
     expect(foldInto(bn, { weight, bias }, rest)).toEqual(foldInto(bn, { weight, bias }, { ...options, shape }));
   });
 
-  it.each(options.format === 'IOHW' ? (['before'] as const) : (['before', 'after'] as const))('%s: the error of folding is that of rounding, and finds a wrong weight', (position) => {
+  const positions = options.format === 'IOHW' ? (['before'] as const) : (['before', 'after'] as const);
+  it.each(positions)('%s: the error of folding is that of rounding, and finds a wrong weight', (position) => {
     const bn = trained(position === 'before' ? outputs : inputs), given = { ...options, shape, position };
     const rows = Float64Array.from(normal(6 * inputs * (kind === 'rows' ? 1 : KH * KW), 24));
     const layer = { weight: Float32Array.from(weight), bias: Float32Array.from(bias) };
@@ -146,10 +164,12 @@ describe('the error of folding', () => {
   });
 
   it('takes patches in the order of the format, for all groups', () => {
-    const weight = Float64Array.of(1, 10, 100, 1000), rows = Float64Array.of(1, 2, 3, 4), one = trained(1), two = trained(2);
+    const weight = Float64Array.of(1, 10, 100, 1000), rows = Float64Array.of(1, 2, 3, 4), one = trained(1);
+    const two = trained(2);
     const zero = (out: number) => ({ weight: new Float64Array(4), bias: new Float64Array(out) });
     const value = (norm: BatchNorm, sum: number, c: number) =>
-      Math.abs(((sum - norm.runningMean![c]!) / Math.sqrt(norm.runningVar![c]! + norm.eps)) * norm.weight![c]! + norm.bias![c]!);
+      Math.abs(((sum - norm.runningMean![c]!) / Math.sqrt(norm.runningVar![c]! + norm.eps)) * norm.weight![c]!
+        + norm.bias![c]!);
     const first = foldingError(one, { weight }, zero(1), rows, { shape: [1, 2, 2] });
     expect(first).toBeCloseTo(value(one, 4321, 0), 9);
     const last = foldingError(one, { weight }, zero(1), rows, { shape: [2, 2, 1], format: 'HWIO' });
@@ -162,10 +182,13 @@ describe('the error of folding', () => {
 
   it('refuses inputs that do not fit', () => {
     const folded = foldInto(bn, layer);
-    expect(() => foldingError(bn, layer, folded, new Float64Array(4))).toThrow(new RangeError('"inputs" expected a length that is a multiple of 3 inputs, got 4'));
+    expect(() => foldingError(bn, layer, folded, new Float64Array(4)))
+      .toThrow(new RangeError('"inputs" expected a length that is a multiple of 3 inputs, got 4'));
     expect(() => foldingError(bn, layer, folded, [1, 2, 3] as never)).toThrow(TypeError);
-    expect(() => foldingError(bn, layer, { ...folded, weight: new Float32Array(4) }, new Float64Array(3))).toThrow('"weight" expected length 6, got length 4');
-    expect(() => foldingError(bn, layer, { ...folded, bias: new Float32Array(1) }, new Float64Array(3))).toThrow('"bias" expected length 2, got length 1');
+    expect(() => foldingError(bn, layer, { ...folded, weight: new Float32Array(4) }, new Float64Array(3)))
+      .toThrow('"weight" expected length 6, got length 4');
+    expect(() => foldingError(bn, layer, { ...folded, bias: new Float32Array(1) }, new Float64Array(3)))
+      .toThrow('"bias" expected length 2, got length 1');
   });
 });
 
@@ -177,11 +200,13 @@ describe.each(DTYPES)('folding into arrays of %s', (dtype) => {
     const round = (values: number[]) => arrayOf(dtype, values);
     const slope = (c: number) => bn.weight![c]! / Math.sqrt(bn.runningVar![c]! + bn.eps);
     expect(folded.weight).toEqual(round(Array.from(layer.weight, (value, i) => value * slope(Math.floor(i / 4)))));
-    expect(folded.bias).toEqual(round(Array.from(layer.bias, (value, c) => (value - bn.runningMean![c]!) * slope(c) + bn.bias![c]!)));
+    expect(folded.bias)
+      .toEqual(round(Array.from(layer.bias, (value, c) => (value - bn.runningMean![c]!) * slope(c) + bn.bias![c]!)));
   });
 
   it('gives new arrays and leaves batch norm and layer as they were', () => {
-    const bn = trained(3, dtype).train(), before = bn.stateDict(), copies = { weight: layer.weight.slice(), bias: layer.bias.slice() };
+    const bn = trained(3, dtype).train(), before = bn.stateDict();
+    const copies = { weight: layer.weight.slice(), bias: layer.bias.slice() };
     const folded = foldInto(bn, layer);
     expect(folded.weight.buffer).not.toBe(layer.weight.buffer);
     expect(folded.bias.buffer).not.toBe(layer.bias.buffer);
@@ -218,8 +243,10 @@ describe('folding', () => {
   });
 
   it('gives the bias where variance and eps are both 0, as forward does', () => {
-    const bn = new BatchNorm(1, { eps: 0, dtype: 'float64' }).loadStateDict({ weight: [3], bias: [2], running_mean: [5], running_var: [0] });
-    expect(foldInto(bn, { weight: Float64Array.of(7) })).toEqual({ weight: Float64Array.of(0), bias: Float64Array.of(2) });
+    const bn = new BatchNorm(1, { eps: 0, dtype: 'float64' });
+    bn.loadStateDict({ weight: [3], bias: [2], running_mean: [5], running_var: [0] });
+    expect(foldInto(bn, { weight: Float64Array.of(7) }))
+      .toEqual({ weight: Float64Array.of(0), bias: Float64Array.of(2) });
     expect(bn.eval().forward(Float64Array.of(7), [1, 1])).toEqual(Float64Array.of(2));
   });
 

@@ -6,12 +6,13 @@ import { sum } from './oracle.js';
 import { arrayOf, DTYPES, distance, KINDS, normal, RUNTIMES, random } from './setup.js';
 import * as tolerance from './tolerances.js';
 
-/** Geometries [outer, channels, inner, gap]: pitch is channels * inner + gap, so that a slice of a larger tensor is met too. */
+/** Geometries [outer, channels, inner, gap]: pitch is channels * inner + gap, to meet a slice of a larger tensor too. */
 const GEOMETRIES = [
   [1, 1, 1, 0], [2, 1, 1, 0], [3, 3, 1, 0], [5, 4, 1, 3], [7, 5, 1, 0], [59, 8, 1, 0], [61, 11, 1, 2], [239, 6, 1, 0],
   [241, 9, 1, 0], [300, 16, 1, 5], [33, 130, 1, 0], [5, 1200, 1, 0],
   [150, 2, 1, 0], [131, 3, 1, 0], [66, 5, 1, 0], [33, 20, 1, 0], [40, 7, 2, 0], [9, 33, 3, 5],
-  [2, 3, 2, 0], [3, 2, 3, 1], [9, 5, 4, 0], [20, 3, 49, 7], [7, 4, 196, 0], [2, 2, 479, 0], [2, 2, 480, 0], [2, 2, 481, 0],
+  [2, 3, 2, 0], [3, 2, 3, 1], [9, 5, 4, 0], [20, 3, 49, 7], [7, 4, 196, 0],
+  [2, 2, 479, 0], [2, 2, 480, 0], [2, 2, 481, 0],
   [3, 1, 1111, 0], [1, 2, 2048, 0],
   [1, 3, 12_291, 2],
 ] as const;
@@ -57,7 +58,8 @@ class Bench {
     all.set(bytes, GUARD);
     this.#engine.kernels[this.#dtype].packMask(first, first, outer, inner);
     expect(all.subarray(0, GUARD).every((byte) => byte === 7), 'bytes before a mask').toBe(true);
-    expect(all.subarray(GUARD + outer * vectors, GUARD + bytes.length), 'bytes after a packed mask').toEqual(bytes.subarray(outer * vectors));
+    expect(all.subarray(GUARD + outer * vectors, GUARD + bytes.length), 'bytes after a packed mask')
+      .toEqual(bytes.subarray(outer * vectors));
     expect(all.subarray(GUARD + bytes.length).every((byte) => byte === 7), 'bytes after a mask').toBe(true);
     const packed = all.slice(GUARD, GUARD + outer * vectors);
     const spread = new Uint8Array(this.#engine.memory.buffer, first, outer * pitch).fill(240);
@@ -74,7 +76,7 @@ class Bench {
     return this.put(new Float64Array(Math.ceil(scratchBytes(channels, inner) / 8)), 'float64');
   }
 
-  /** Calls a kernel with arguments by name: pointers, numbers, or arrays, which are put into memory; 0 for what is not named. */
+  /** Calls a kernel with arguments by name: numbers, or arrays, which are put into memory; what is not named is 0. */
   run<K extends Kernel>(
     kernel: K, given: Partial<Record<Parameter<K>, number | Floats>>, geometry: Geometry, maskPitch = 0,
   ): void {
@@ -116,7 +118,8 @@ function byChannel(geometry: Geometry, values: ArrayLike<number>): number[][] {
 
 /** Holds every element to `expected`, and the gaps between slices to what they were. */
 function expectElements(
-  geometry: Geometry, actual: Floats, before: ArrayLike<number>, expected: (c: number, index: number) => number, bound: number,
+  geometry: Geometry, actual: Floats, before: ArrayLike<number>, expected: (c: number, index: number) => number,
+  bound: number,
 ): void {
   const touched = new Set<number>(), wanted: number[] = [];
   eachPlace(geometry, (c, index) => {
@@ -130,28 +133,34 @@ function expectElements(
 
 const cases = KINDS.flatMap((kind) =>
   DTYPES.flatMap((dtype) =>
-    GEOMETRIES.map(([outer, channels, inner, gap]) => ({ kind, dtype, geometry: { outer, channels, inner, pitch: channels * inner + gap } })),
+    GEOMETRIES.map(([outer, channels, inner, gap]) => (
+      { kind, dtype, geometry: { outer, channels, inner, pitch: channels * inner + gap } }
+    )),
   ),
 );
 
 /** A mask of a byte a position, bytes between its rows once it is packed, and which positions it lets pass. */
-function maskOf({ outer, inner }: Geometry, dtype: DType, gap: number): { pitch: number; bytes: Uint8Array; valid: boolean[] } {
+function maskOf({ outer, inner }: Geometry, dtype: DType, gap: number) {
   const uniform = random(30 + gap), n = outer * inner;
   const valid = Array.from({ length: n }, (_, i) => i === n - 1 || uniform() < 0.6);
   const open = [1, 255, 128, 2];
-  return { pitch: Math.ceil(inner / LANES[dtype]) + gap, bytes: Uint8Array.from(valid, (passes, i) => (passes ? open[i % 4]! : 0)), valid };
+  const bytes = Uint8Array.from(valid, (passes, i) => (passes ? open[i % 4]! : 0));
+  return { pitch: Math.ceil(inner / LANES[dtype]) + gap, bytes, valid };
 }
 
 describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))('a mask of $kind $dtype', ({ kind, dtype }) => {
   it.each([1, 2, 3, 4, 5, 15, 16, 17, 31, 49, 64, 100])('is packed into a bit a position, a byte a vector: %i positions', (inner) => {
     const engine = RUNTIMES[kind] as Engine, outer = 19, lanes = LANES[dtype];
-    const { bytes, valid } = maskOf({ outer, channels: 1, inner, pitch: inner }, dtype, 0), vectors = Math.ceil(inner / lanes);
+    const { bytes, valid } = maskOf({ outer, channels: 1, inner, pitch: inner }, dtype, 0);
+    const vectors = Math.ceil(inner / lanes);
     const at = engine.allocate(2 * bytes.length), from = at + bytes.length;
     new Uint8Array(engine.memory.buffer, from, bytes.length).set(bytes);
     engine.kernels[dtype].packMask(at, from, outer, inner);
     const expected = Array.from({ length: outer * vectors }, (_, b) => {
       const o = Math.floor(b / vectors), first = (b % vectors) * lanes;
-      return sum(Array.from({ length: Math.min(lanes, inner - first) }, (_, i) => (valid[o * inner + first + i] ? 0 : 16 * 2 ** i)));
+      const length = Math.min(lanes, inner - first);
+      const bits = Array.from({ length }, (_, i) => (valid[o * inner + first + i] ? 0 : 2 ** i));
+      return 16 * sum(bits);
     });
     expect([...new Uint8Array(engine.memory.buffer, at, outer * vectors)]).toEqual(expected);
     engine.free(at);
@@ -160,7 +169,8 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
 
 const GARBAGE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e30];
 
-describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $geometry.inner, pitch $geometry.pitch', ({ kind, dtype, geometry }) => {
+const NAME = '$kind $dtype on $geometry.outer x $geometry.channels x $geometry.inner, pitch $geometry.pitch';
+describe.each(cases)(NAME, ({ kind, dtype, geometry }) => {
   const { outer, channels, inner, pitch } = geometry;
   const engine = RUNTIMES[kind] as Engine;
   const length = outer * pitch;
@@ -178,7 +188,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
   };
   /** Normal numbers, and garbage where the mask lets nothing pass. */
   const data = (seed: number, open: boolean[], mean = 0) =>
-    arrayOf(dtype, normal(length, seed, mean).map((value, i) => (open[i] ? value : GARBAGE[(i + seed) % GARBAGE.length]!)));
+    arrayOf(dtype, normal(length, seed, mean)
+      .map((value, i) => (open[i] ? value : GARBAGE[(i + seed) % GARBAGE.length]!)));
   const expectZeros = (actual: Floats, open: boolean[]) => {
     expect(open.every((counts, i) => counts || Object.is(actual[i], 0)), 'masked elements').toBe(true);
   };
@@ -188,7 +199,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
   ])('finds mean and m2 of what counts, whatever the rest holds: masked $masked, mask gap $gap', ({ masked, gap }) => {
     const bench = new Bench(engine, dtype), { open, valid, mask, maskPitch } = maskIn(bench, masked, gap);
     const x = data(1, open, 3), n = valid.filter(Boolean).length;
-    const mean = bench.put(new Float64Array(channels), 'float64'), m2 = bench.put(new Float64Array(channels), 'float64');
+    const mean = bench.put(new Float64Array(channels), 'float64');
+    const m2 = bench.put(new Float64Array(channels), 'float64');
     bench.run('moments', { mean, m2, x, mask, n }, geometry, maskPitch);
     const means = bench.get(mean, channels, 'float64'), m2s = bench.get(m2, channels, 'float64');
     byChannel(geometry, x).forEach((all, c) => {
@@ -215,7 +227,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
     'normalises what counts and clears the rest: masked $masked, residual $residual, relu $relu, y over $over, mask gap $gap',
     ({ masked, residual, relu, over, gap }) => {
       const bench = new Bench(engine, dtype), { open, mask, maskPitch } = maskIn(bench, masked, gap);
-      const x = data(2, open, 1), z = data(3, open), shift = perChannel(4, 1), scale = perChannel(5), offset = perChannel(6);
+      const x = data(2, open, 1), z = data(3, open), shift = perChannel(4, 1), scale = perChannel(5);
+      const offset = perChannel(6);
       const xAt = bench.put(x), zAt = residual ? bench.put(z) : 0;
       const before = over === 'x' ? x : over === 'z' ? z : data(7, open);
       const yAt = over === 'x' ? xAt : over === 'z' ? zAt : bench.put(before), floor = relu ? 0 : -Infinity;
@@ -247,7 +260,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
     { masked: true, sign: 'x', g: 'none', gap: 3 }, { masked: true, sign: 'ignored x', g: 'apart', gap: 0 },
     { masked: true, sign: 'y', g: 'none', gap: 0 }, { masked: true, sign: 'y', g: 'dy', gap: 3 },
     { masked: true, sign: 'y', g: 'apart', gap: 3 },
-  ] as const)('sums and writes g: masked $masked, sign of $sign, g over $g, mask gap $gap', ({ masked, sign, g: over, gap }) => {
+  ] as const)('sums and writes g: masked $masked, sign of $sign, g over $g, mask gap $gap', ({ g: over, ...given }) => {
+    const { masked, sign, gap } = given;
     const bench = new Bench(engine, dtype), { open, mask, maskPitch } = maskIn(bench, masked, gap);
     const dy = data(8, open), y = data(9, open), { x, shift, scale, offset } = signed(open);
     y.forEach((_, i) => { if (i % 5 === 0 && open[i]) y[i] = 0; });
@@ -257,7 +271,8 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
       const clipped = sign === 'x' && (x[i]! - shift[c]!) * scale[c]! + offset[c]! <= 0;
       expected[i] = open[i] && !closed && !clipped ? dy[i]! : 0;
     });
-    const sevens = new Float64Array(channels).fill(7), total = bench.put(sevens, 'float64'), dot = bench.put(sevens, 'float64');
+    const sevens = new Float64Array(channels).fill(7), total = bench.put(sevens, 'float64');
+    const dot = bench.put(sevens, 'float64');
     const dyAt = bench.put(dy), before = over === 'dy' ? dy : data(12, open);
     const g = over === 'none' ? 0 : over === 'dy' ? dyAt : bench.put(before);
     const fromX = sign === 'x' || sign === 'ignored x';
@@ -287,12 +302,14 @@ describe.each(cases)('$kind $dtype on $geometry.outer x $geometry.channels x $ge
     { masked: true, rectified: false, over: 'none', gap: 3 }, { masked: true, rectified: false, over: 'g', gap: 0 },
     { masked: true, rectified: true, over: 'none', gap: 0 }, { masked: true, rectified: true, over: 'g', gap: 3 },
     { masked: true, rectified: false, over: 'x', gap: 0 },
-  ] as const)('forms the gradient: masked $masked, rectified $rectified, dx over $over, mask gap $gap', ({ masked, rectified, over, gap }) => {
+  ] as const)('forms the gradient: masked $masked, rectified $rectified, dx over $over, mask gap $gap', (given) => {
+    const { masked, rectified, over, gap } = given;
     const bench = new Bench(engine, dtype), { open, mask, maskPitch } = maskIn(bench, masked, gap);
     const g = data(13, open), { x, shift, scale: p, offset } = signed(open), q = perChannel(17), r = perChannel(18);
     const gAt = bench.put(g), xAt = bench.put(x), before = over === 'g' ? g : over === 'x' ? x : data(19, open);
     const dxAt = over === 'g' ? gAt : over === 'x' ? xAt : bench.put(before);
-    bench.run('gradient', { dx: dxAt, g: gAt, x: xAt, mask, shift, p, q, r, ...(rectified && { offset }) }, geometry, maskPitch);
+    const offsets = rectified ? { offset } : {};
+    bench.run('gradient', { dx: dxAt, g: gAt, x: xAt, mask, shift, p, q, r, ...offsets }, geometry, maskPitch);
     const dx = bench.get(dxAt, length);
     expectElements(geometry, dx, before, (c, i) => {
       if (!open[i]) return 0;
@@ -321,7 +338,8 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
     const x = bench.put([Number.NaN, -1, 0, 1, 2, Number.NaN, -2]), one = bench.put([1]), zero = bench.put([0]);
     bench.run('affine', { y: x, x, shift: zero, scale: one, offset: zero, floor: 0 }, geometry);
     expect(Array.from(bench.get(x, 7))).toEqual([Number.NaN, 0, 0, 1, 2, Number.NaN, 0]);
-    const g = bench.put(new Float64Array(7)), dy = bench.put([1, 2, 3, 4, 5, 6, 7]), sums = bench.put([0, 0], 'float64');
+    const g = bench.put(new Float64Array(7)), dy = bench.put([1, 2, 3, 4, 5, 6, 7]);
+    const sums = bench.put([0, 0], 'float64');
     bench.run('reduce', { total: sums, dot: sums + 8, g, dy, y: x, x, shift: zero }, geometry);
     expect(Array.from(bench.get(g, 7))).toEqual([1, 0, 0, 4, 5, 6, 0]);
     bench.finish();

@@ -5,7 +5,8 @@ import {
 import { differentiate, normalise } from './oracle.js';
 import { expectRefusal } from './refusal.js';
 import {
-  arrayOf, COMBINATIONS, distance, everything, KINDS, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
+  arrayOf, COMBINATIONS, distance, everything, KINDS, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn,
+  sizeOf,
 } from './setup.js';
 import * as tolerance from './tolerances.js';
 
@@ -38,7 +39,8 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
     placesOf(shape, layout).every((places) => places.every((place, m) => mask[m] !== 0 || Object.is(values[place], 0)));
 
   it.each(SHAPES)('is batch norm on the positions that count, on %j, in train and eval', (...shape) => {
-    const channels = shape[1]!, mask = someOf(shape), count = mask.filter(Boolean).length, laidOut = shapeIn(layout, shape);
+    const channels = shape[1]!, mask = someOf(shape), count = mask.filter(Boolean).length;
+    const laidOut = shapeIn(layout, shape);
     const x = data(shape, 3, mask, 5, 2), dy = data(shape, 4, mask), bn = make(channels);
     for (const mode of ['train', 'eval'] as const) {
       const y = bn[mode]().forward(x, laidOut, { mask }), { mean, variance } = bn.context!;
@@ -56,7 +58,8 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
         const places = all.filter((_, m) => mask[m] !== 0);
         const xs = places.map((place) => x[place]!), dys = places.map((place) => dy[place]!), weight = bn.weight![c]!;
         const given = mode === 'eval' ? { mean: bn.runningMean![c]!, variance: bn.runningVar![c]! } : undefined;
-        const expected = normalise(xs, weight, bn.bias![c]!, bn.eps, given), std = Math.sqrt(expected.variance + bn.eps);
+        const expected = normalise(xs, weight, bn.bias![c]!, bn.eps, given);
+        const std = Math.sqrt(expected.variance + bn.eps);
         note('mean', mean[c]!, expected.mean, tolerance.mean(dtype, 5 / std) * Math.max(1, std));
         note('variance', variance[c]!, expected.variance, tolerance.variance(dtype, 5 / std) * expected.variance);
         if (mode === 'train') {
@@ -64,8 +67,10 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
           note('runningMean', bn.runningMean![c]!, 0.1 * expected.mean, allowed.running);
           note('runningVar', bn.runningVar![c]!, running, allowed.running * Math.max(1, running));
         }
-        const gradients = differentiate(dys, xs, weight, expected.mean, expected.variance, bn.eps, mode === 'train' ? 'batch' : 'running');
-        const scale = Math.max(1, Math.abs(weight) / std) * gradients.dx.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+        const statistics = mode === 'train' ? 'batch' : 'running';
+        const gradients = differentiate(dys, xs, weight, expected.mean, expected.variance, bn.eps, statistics);
+        const largest = gradients.dx.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+        const scale = Math.max(1, Math.abs(weight) / std) * largest;
         places.forEach((place, m) => {
           note('y', y[place]!, expected.y[m]!, allowed.y * Math.max(1, Math.abs(expected.y[m]!)));
           note('dx', dx[place]!, gradients.dx[m]!, allowed.dx * scale);
@@ -82,7 +87,8 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
   it.each([[7, 5], [4, 3, 9], [3, 5, 7, 7]])('gives tensors and arrays the same bits on %j', (...shape) => {
     const mask = someOf(shape), laidOut = shapeIn(layout, shape), start = runtime.bytesInUse;
     const ofArrays = make(shape[1]!), ofTensors = make(shape[1]!);
-    const x = runtime.tensor(laidOut, { dtype, data: data(shape, 3, mask, 5) }), dy = runtime.tensor(laidOut, { dtype, data: data(shape, 4, mask) });
+    const x = runtime.tensor(laidOut, { dtype, data: data(shape, 3, mask, 5) });
+    const dy = runtime.tensor(laidOut, { dtype, data: data(shape, 4, mask) });
     for (const mode of ['train', 'eval'] as const) {
       const y = ofTensors[mode]().forward(x, { mask });
       expect(y.data).toEqual(ofArrays[mode]().forward(data(shape, 3, mask, 5), laidOut, { mask }));
@@ -106,9 +112,11 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
   });
 
   it('that lets nothing pass makes an empty batch, in train, eval and frozen', () => {
-    const shape = [4, 3, 5], laidOut = shapeIn(layout, shape), mask = new Uint8Array(20), bn = make(3), start = runtime.bytesInUse;
+    const shape = [4, 3, 5], laidOut = shapeIn(layout, shape), mask = new Uint8Array(20), bn = make(3);
+    const start = runtime.bytesInUse;
     bn.forward(data(shape, 1, null), laidOut);
-    const { state, batches } = everything(bn), zero = arrayOf(dtype, [0, 0, 0]), nothing = arrayOf(dtype, new Array(60).fill(0));
+    const { state, batches } = everything(bn), zero = arrayOf(dtype, [0, 0, 0]);
+    const nothing = arrayOf(dtype, new Array(60).fill(0));
     const set = [() => bn.train(), () => bn.eval(), () => bn.train().freeze()];
     for (const prepare of set) {
       prepare();
@@ -118,7 +126,8 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
       const out = data(shape, 5, null);
       bn.forward(data(shape, 3, mask), laidOut, { mask, out, residual: data(shape, 6, mask) });
       expect(out).toEqual(nothing);
-      expect(bn.backward(data(shape, 4, mask))).toEqual({ dx: nothing, dweight: zero, dbias: zero, dresidual: nothing });
+      expect(bn.backward(data(shape, 4, mask)))
+        .toEqual({ dx: nothing, dweight: zero, dbias: zero, dresidual: nothing });
       const x = runtime.tensor(laidOut, { dtype, data: data(shape, 3, mask) }), y = bn.forward(x, { mask });
       expect(y.data).toEqual(nothing);
       const { dx } = bn.backward(x);
@@ -132,7 +141,8 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
   it('that lets one position pass is a single value', () => {
     const shape = [4, 3, 5], laidOut = shapeIn(layout, shape), mask = new Uint8Array(20), at = 7;
     mask[at] = 1;
-    const x = data(shape, 3, mask, 5), dy = data(shape, 4, mask), places = placesOf(shape, layout).map((all) => all[at]!);
+    const x = data(shape, 3, mask, 5), dy = data(shape, 4, mask);
+    const places = placesOf(shape, layout).map((all) => all[at]!);
     const strict = make(3), before = everything(strict);
     expect(() => strict.forward(x, laidOut, { mask })).toThrow(RangeError);
     expect(everything(strict)).toEqual(before);
@@ -191,11 +201,13 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
   });
 
   it('leaves a part of a batch that it lets nothing pass of out of the whole', () => {
-    const shape = [4, 3, 5], laidOut = shapeIn(layout, shape), masks = [new Uint8Array(20), someOf(shape), someOf(shape, 2)];
+    const shape = [4, 3, 5], laidOut = shapeIn(layout, shape);
+    const masks = [new Uint8Array(20), someOf(shape), someOf(shape, 2)];
     const xs = masks.map((mask, i) => data(shape, 3 + i, mask)), dys = masks.map((mask, i) => data(shape, 6 + i, mask));
     const run = (start: number) => {
       const bn = make(3);
-      const { y, contexts } = forwardParts(bn, xs.slice(start).map((x, i) => ({ x, shape: laidOut, mask: masks[start + i]! })));
+      const parts = xs.slice(start).map((x, i) => ({ x, shape: laidOut, mask: masks[start + i]! }));
+      const { y, contexts } = forwardParts(bn, parts);
       return { y, ...backwardParts(bn, dys.slice(start), contexts), state: bn.stateDict() };
     };
     const all = run(0), rest = run(1);
@@ -205,12 +217,15 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
   });
 
   it('counts in parts as in one piece', () => {
-    const shape = [6, 3, 5], half = [3, 3, 5], mask = someOf(shape), x = data(shape, 3, mask, 5), dy = data(shape, 4, mask);
-    const whole = make(3), y = whole.forward(x, shapeIn(layout, shape), { mask }), { dx, dweight, dbias } = whole.backward(dy);
+    const shape = [6, 3, 5], half = [3, 3, 5], mask = someOf(shape), x = data(shape, 3, mask, 5);
+    const dy = data(shape, 4, mask);
+    const whole = make(3), y = whole.forward(x, shapeIn(layout, shape), { mask });
+    const { dx, dweight, dbias } = whole.backward(dy);
     const bn = make(3), halves = <A extends { subarray(start: number, end: number): A; length: number }>(values: A) =>
       [values.subarray(0, values.length / 2), values.subarray(values.length / 2, values.length)];
     const masks = halves(mask);
-    const { y: ys, contexts } = forwardParts(bn, halves(x).map((part, i) => ({ x: part, shape: shapeIn(layout, half), mask: masks[i]! })));
+    const parts = halves(x).map((part, i) => ({ x: part, shape: shapeIn(layout, half), mask: masks[i]! }));
+    const { y: ys, contexts } = forwardParts(bn, parts);
     const gradients = backwardParts(bn, halves(dy), contexts);
     const near = (actual: ArrayLike<number>, expected: ArrayLike<number>, bound: number) => {
       expect(distance(actual, expected)).toBeLessThan(2 * bound);
@@ -227,9 +242,11 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
 /** Larger than what a stage holds of each of two arrays (210,000 floats): one channel of it, all, and rows. */
 const LARGE: readonly (readonly number[])[] = [[2, 2, 110_000], [3, 1, 150_000], [6_000, 40], [40, 60, 100]];
 
-describe.each(COMBINATIONS.filter(({ dtype }) => dtype === 'float32'))('a mask on what passes through a stage in $kind $layout', ({ kind, layout }) => {
+const staged = COMBINATIONS.filter(({ dtype }) => dtype === 'float32');
+describe.each(staged)('a mask on what passes through a stage in $kind $layout', ({ kind, layout }) => {
   it.each(LARGE)('is the mask of a tensor, on %j', (...shape) => {
-    const channels = shape[1]!, size = sizeOf(shape), laidOut = shapeIn(layout, shape), runtime = createRuntime({ kind });
+    const channels = shape[1]!, size = sizeOf(shape), laidOut = shapeIn(layout, shape);
+    const runtime = createRuntime({ kind });
     const uniform = random(9), mask = Uint8Array.from({ length: size / channels }, () => (uniform() < 0.7 ? 1 : 0));
     // Neither a quarter at the start nor one at the end lets anything pass: blocks without values.
     mask.fill(0, 0, Math.floor(mask.length / 4)).fill(0, Math.floor(mask.length * 0.75));
@@ -243,7 +260,8 @@ describe.each(COMBINATIONS.filter(({ dtype }) => dtype === 'float32'))('a mask o
       }
       return values;
     };
-    const x = fill(1, 2), dy = fill(2, 0.1), staged = new BatchNorm(channels, { layout, runtime }), resident = new BatchNorm(channels, { layout, runtime });
+    const x = fill(1, 2), dy = fill(2, 0.1), staged = new BatchNorm(channels, { layout, runtime });
+    const resident = new BatchNorm(channels, { layout, runtime });
     const xTensor = runtime.tensor(laidOut, { data: x }), dyTensor = runtime.tensor(laidOut, { data: dy });
     for (const mode of ['train', 'eval'] as const) {
       const y = staged[mode]().forward(x, laidOut, { mask }), yTensor = resident[mode]().forward(xTensor, { mask });
@@ -267,7 +285,8 @@ describe.each(COMBINATIONS.filter(({ dtype }) => dtype === 'float32'))('a mask o
       const start = Math.floor(position / inner) * channels * inner + (position % inner);
       for (let c = 0; c < channels; c++) gathered[m * channels + c] = x[start + c * inner]!;
     });
-    const { count: n, mean, m2 } = moments(gathered, [count, channels], { runtime }), masked = moments(x, laidOut, { layout, mask, runtime });
+    const { count: n, mean, m2 } = moments(gathered, [count, channels], { runtime });
+    const masked = moments(x, laidOut, { layout, mask, runtime });
     expect(masked.count).toBe(n);
     expect(distance(masked.mean, mean)).toBeLessThan(2 * tolerance.mean('float32', 2));
     expect(distance(masked.m2, m2)).toBeLessThan(2 * tolerance.variance('float32'));
@@ -278,7 +297,8 @@ describe.each(COMBINATIONS.filter(({ dtype }) => dtype === 'float32'))('a mask o
 
 describe.each(KINDS)('memory of a mask in %s', (kind) => {
   it('is given back also where it runs out', () => {
-    const runtime = createRuntime({ kind, maximumBytes: 2 ** 20 }), bn = new BatchNorm(2, { runtime }), shape = [2, 2, 20_000];
+    const runtime = createRuntime({ kind, maximumBytes: 2 ** 20 }), bn = new BatchNorm(2, { runtime });
+    const shape = [2, 2, 20_000];
     const mask = new Uint8Array(40_000).fill(1), x = runtime.tensor(shape, { data: normal(80_000, 1) });
     const tensors: Tensor[] = [runtime.tensor([88_000])];
     const before = everything(bn), inUse = runtime.bytesInUse;
@@ -300,7 +320,8 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
   });
 
   it('may grow under the mask itself', () => {
-    const runtime = createRuntime({ kind }), shape = [4, 3, 3000], x = runtime.tensor(shape, { data: normal(36_000, 1) });
+    const runtime = createRuntime({ kind }), shape = [4, 3, 3000];
+    const x = runtime.tensor(shape, { data: normal(36_000, 1) });
     const bytes = Uint8Array.from({ length: 12_000 }, (_, i) => i % 3), { data } = runtime.tensor([3000]);
     const mask = new Uint8Array(data.buffer, data.byteOffset, 12_000);
     mask.set(bytes);
@@ -319,7 +340,8 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
   it('lets the same positions pass where a plane goes through the stage in parts', () => {
     const runtime = createRuntime({ kind }), shape = [1, 2, 450_003], size = 900_006, uniform = random(5);
     const mask = Uint8Array.from({ length: 450_003 }, () => (uniform() < 0.7 ? 1 : 0));
-    const [x, dy, residual] = [1, 2, 3].map((seed) => Float32Array.from({ length: size }, random(seed))) as [Float32Array, Float32Array, Float32Array];
+    const values = (seed: number) => Float32Array.from({ length: size }, random(seed));
+    const x = values(1), dy = values(2), residual = values(3);
     const bn = new BatchNorm(2, { runtime }), tensor = (data: Float32Array) => runtime.tensor(shape, { data });
     const y = bn.forward(x, shape, { mask, residual }), { dx } = bn.backward(dy);
     const yTensor = bn.forward(tensor(x), { mask, residual: tensor(residual) }), dxTensor = bn.backward(tensor(dy)).dx;
@@ -332,7 +354,8 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
 
   it('holds that of the latest forward, also after one that ran out of memory', () => {
     const runtime = createRuntime({ kind, maximumBytes: 17 * 2 ** 16 }), shape = [2, 2, 20_000];
-    const x = runtime.tensor(shape, { data: normal(80_000, 1) }), dy = runtime.tensor(shape, { data: normal(80_000, 2) });
+    const x = runtime.tensor(shape, { data: normal(80_000, 1) });
+    const dy = runtime.tensor(shape, { data: normal(80_000, 2) });
     const first = Uint8Array.from({ length: 40_000 }, (_, i) => i % 2), second = first.map((byte) => 1 - byte);
     const bn = new BatchNorm(2, { runtime });
     const out = bn.forward(x, { mask: first }), rest = runtime.tensor([25_000]);
@@ -357,7 +380,8 @@ describe('maskFromLengths', () => {
   });
 
   it('says what it expected and what came', () => {
-    expect(() => maskFromLengths([1, 4], 3)).toThrow(new RangeError('"lengths" expected integers from 0 to 3, got 4 at index 1'));
+    expect(() => maskFromLengths([1, 4], 3))
+      .toThrow(new RangeError('"lengths" expected integers from 0 to 3, got 4 at index 1'));
     expect(() => maskFromLengths([-1], 3)).toThrow(RangeError);
     expect(() => maskFromLengths([1.5], 3)).toThrow(RangeError);
     expect(() => maskFromLengths([Number.NaN], 3)).toThrow(RangeError);

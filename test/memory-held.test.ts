@@ -11,7 +11,8 @@ describe.each(['tensors', 'arrays'])('after a forward and a backward of %s', (ki
     'a module holds no more than 2 MB and 64 bytes a channel: $shape $layout',
     ({ shape, layout }) => {
       const args = ['--expose-gc', 'bench/fresh.mjs', 'memory', 'train', layout, shape, kind];
-      const { wasm, heap } = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as { wasm: number; heap: number };
+      const printed = execFileSync(process.execPath, args, { encoding: 'utf8' });
+      const { wasm, heap } = JSON.parse(printed) as { wasm: number; heap: number };
       expect(wasm).toBeGreaterThan(0);
       expect(wasm + heap).toBeLessThanOrEqual(boundOf(Number(shape.split('x')[1])));
     },

@@ -20,7 +20,8 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
   it('frozen normalise with running statistics and leave them alone, through train and eval, until unfreeze', () => {
     const bn = make(), evaluating = make();
     for (const each of [bn, evaluating]) each.forward(data(1), shape);
-    const state = bn.stateDict(), expected = evaluating.eval().forward(data(2), shape), gradients = evaluating.backward(data(3));
+    const state = bn.stateDict(), expected = evaluating.eval().forward(data(2), shape);
+    const gradients = evaluating.backward(data(3));
     expect(bn.freeze()).toBe(bn);
     for (const mode of ['train', 'eval', 'train'] as const) {
       expect(bn[mode]().frozen).toBe(true);
@@ -39,13 +40,18 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
 
   it('cannot be frozen without running statistics', () => {
     const bn = make({ trackRunningStats: false });
-    expect(() => bn.freeze()).toThrow(new TypeError('freeze() expected running statistics, got trackRunningStats false'));
+    expect(() => bn.freeze())
+      .toThrow(new TypeError('freeze() expected running statistics, got trackRunningStats false'));
     expect(bn.frozen).toBe(false);
   });
 
-  const combinations = (['train', 'eval', 'frozen'] as const).flatMap((mode) => [true, false].flatMap((weight) =>
-    [true, false].flatMap((bias) => [true, false].map((trackRunningStats) => ({ mode, weight, bias, trackRunningStats })))));
-  it.each(combinations.filter(({ mode, trackRunningStats }) => mode !== 'frozen' || trackRunningStats))('differentiate right in $mode, weight $weight, bias $bias, trackRunningStats $trackRunningStats', ({ mode, ...options }) => {
+  const both = [true, false];
+  const combinations = (['train', 'eval', 'frozen'] as const)
+    .flatMap((mode) => both.flatMap((weight) => both.flatMap((bias) => both.map((trackRunningStats) =>
+      ({ mode, weight, bias, trackRunningStats })))))
+    .filter(({ mode, trackRunningStats }) => mode !== 'frozen' || trackRunningStats);
+  const name = 'differentiate right in $mode, weight $weight, bias $bias, trackRunningStats $trackRunningStats';
+  it.each(combinations)(name, ({ mode, ...options }) => {
     const bn = make(options), x = data(2), dy = data(3);
     bn.forward(data(1), shape);
     if (mode === 'eval') bn.eval();
@@ -58,8 +64,9 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
       const expected = differentiate(of_(dy), of_(x), bn.weight?.[c] ?? 1, mean[c]!, variance[c]!, bn.eps, taken);
       // dy has a mean of 2 and a deviation of 3: about four times what the bounds are for.
       expect(distance(of_(dx), expected.dx)).toBeLessThanOrEqual(4 * tolerance.GOLDEN[dtype].dx);
-      if (dweight) expect(distance([dweight[c]!], [expected.dweight])).toBeLessThanOrEqual(4 * tolerance.GOLDEN[dtype].parameters);
-      if (dbias) expect(distance([dbias[c]!], [expected.dbias])).toBeLessThanOrEqual(4 * tolerance.GOLDEN[dtype].parameters);
+      const allowed = 4 * tolerance.GOLDEN[dtype].parameters;
+      if (dweight) expect(distance([dweight[c]!], [expected.dweight])).toBeLessThanOrEqual(allowed);
+      if (dbias) expect(distance([dbias[c]!], [expected.dbias])).toBeLessThanOrEqual(allowed);
     });
     expect([dweight !== null, dbias !== null]).toEqual([options.weight, options.bias]);
     expect(bn.backward(dy, { parameters: false })).toEqual({ dx, dweight: null, dbias: null, dresidual: null });
@@ -68,7 +75,8 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
   it('refuse a wish for parameters that is no boolean', () => {
     const bn = make();
     bn.forward(data(1), shape);
-    expect(() => bn.backward(data(2), { parameters: 1 as never })).toThrow(new TypeError('"parameters" expected true or false, got number 1'));
+    expect(() => bn.backward(data(2), { parameters: 1 as never }))
+      .toThrow(new TypeError('"parameters" expected true or false, got number 1'));
   });
 
   describe('of a single value', () => {
@@ -77,7 +85,8 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
     it('are an error, without a change', () => {
       for (const options of [{}, { onSingleValue: 'running', trackRunningStats: false }] as const) {
         const bn = make(options), before = bn.stateDict();
-        expect(() => bn.forward(x, one)).toThrow(new RangeError(`Expected more than 1 value per channel when training, got shape [${one.join(', ')}]`));
+        const message = `Expected more than 1 value per channel when training, got shape [${one.join(', ')}]`;
+        expect(() => bn.forward(x, one)).toThrow(new RangeError(message));
         expect([bn.stateDict(), bn.context]).toEqual([before, null]);
       }
     });
@@ -97,7 +106,8 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
         const bn = make({ onSingleValue: 'zero', momentum: 0.25, eps, ...options });
         const relu = 'activation' in options, bias = arrayOf(dtype, bn.bias ?? [0, 0, 0]);
         expect(bn.forward(x, one)).toEqual(relu ? bn.bias!.map((value) => Math.max(value, 0)) : bias);
-        expect(bn.context).toMatchObject({ mode: 'batch', count: 1, mean: Float64Array.from(x), variance: new Float64Array(3) });
+        expect(bn.context)
+          .toMatchObject({ mode: 'batch', count: 1, mean: Float64Array.from(x), variance: new Float64Array(3) });
         const { dx, dweight, dbias } = bn.backward(dy);
         expect(Array.from(dx, Math.abs)).toEqual([0, 0, 0]);
         expect(Array.from(dweight!, Math.abs)).toEqual([0, 0, 0]);
@@ -153,7 +163,8 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
       const bn = make({ onNonFinite: 'error' }), out = data(9), start = runtime.bytesInUse;
       bn.forward(data(3), shape);
       const gradients = bn.backward(data(4)), before = bn.stateDict();
-      expect(() => bn.forward(bad(), shape, { out })).toThrow(new RangeError('x expected finite batch statistics, got mean NaN and variance NaN in channel 1'));
+      expect(() => bn.forward(bad(), shape, { out }))
+        .toThrow(new RangeError('x expected finite batch statistics, got mean NaN and variance NaN in channel 1'));
       expect(bn.backward(data(4))).toEqual(gradients);
       const context = bn.context, x = bad();
       expect(() => bn.forward(x, shape, { out: x })).toThrow(RangeError);
@@ -180,7 +191,8 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
 
     it('with error hold for arrays of several groups in the stage', () => {
       const large = [2, 3, 80_001], laidOut = shapeIn(layout, large), of = placesOf(large, layout);
-      const x = arrayOf(dtype, normal(sizeOf(large), 5)), out = new (x.constructor as Float32ArrayConstructor)(x.length).fill(7);
+      const x = arrayOf(dtype, normal(sizeOf(large), 5));
+      const out = new (x.constructor as Float32ArrayConstructor)(x.length).fill(7);
       const bn = make({ onNonFinite: 'error' }), before = bn.stateDict(), plain = make();
       const kept = x[of[2]![160_001]!]!;
       x[of[2]![160_001]!] = Number.NEGATIVE_INFINITY;
@@ -200,7 +212,8 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
     if (mode === 'frozen') bn.freeze();
     const before = bn.stateDict(), zero = arrayOf(dtype, [0, 0, 0]);
     expect(bn.forward(arrayOf(dtype, []), shapeIn(layout, [0, 3, 5]))).toEqual(arrayOf(dtype, []));
-    expect(bn.backward(arrayOf(dtype, []))).toEqual({ dx: arrayOf(dtype, []), dweight: zero, dbias: zero, dresidual: null });
+    expect(bn.backward(arrayOf(dtype, [])))
+      .toEqual({ dx: arrayOf(dtype, []), dweight: zero, dbias: zero, dresidual: null });
     const none = arrayOf(dtype, new Array<number>(size).fill(0));
     expect(bn.forward(data(2), shape, { mask: new Uint8Array(30), residual: data(3), out: data(4) })).toEqual(none);
     expect(bn.backward(data(5))).toEqual({ dx: none, dweight: zero, dbias: zero, dresidual: none });
@@ -219,7 +232,9 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
       once.forward(data(1), shape);
       bn.forward(data(1), shape, { updateStats: false });
       expect(bn.stateDict()).toEqual(once.stateDict());
-      expect(before).toEqual({ runningMean: arrayOf(dtype, [0, 0, 0]), runningVar: arrayOf(dtype, [1, 1, 1]), numBatchesTracked: 0 });
+      expect(before).toEqual({
+        runningMean: arrayOf(dtype, [0, 0, 0]), runningVar: arrayOf(dtype, [1, 1, 1]), numBatchesTracked: 0,
+      });
       bn.restore(before);
       expect([bn.runningMean, bn.runningVar]).toEqual([before.runningMean, before.runningVar]);
       expect(bn.runningMean).toBe(runningMean);
@@ -254,7 +269,8 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
       bn.forward(data(1), shape);
       const before = bn.stateDict();
       expect(() => bn.restore(snapshot() as never)).toThrow(TypeError);
-      expect(() => bn.restore(snapshot() as never)).toThrow('"snapshot" expected one of this module\'s snapshot(), got ');
+      expect(() => bn.restore(snapshot() as never))
+        .toThrow('"snapshot" expected one of this module\'s snapshot(), got ');
       expect(bn.stateDict()).toEqual(before);
     });
   });

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm, type DType, type Layout, type Runtime } from '../src/index.js';
 import { normalise } from './oracle.js';
-import { arrayOf, COMBINATIONS, distance, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf } from './setup.js';
+import {
+  arrayOf, COMBINATIONS, distance, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
+} from './setup.js';
 import * as tolerance from './tolerances.js';
 
 interface Setting {
@@ -41,7 +43,9 @@ describe.each(COMBINATIONS)('accuracy of $kind $dtype $layout', ({ kind, dtype, 
     }
   });
 
-  it.each([[[100, 2, 1000]], [[100000, 3]], [[4, 2, 25000]]])('holds them on 1e5 values a channel at mean / std of 0 to 1e6: %j', (shape) => {
+  it.each([
+    [[100, 2, 1000]], [[100000, 3]], [[4, 2, 25000]],
+  ])('holds them on 1e5 values a channel at mean / std of 0 to 1e6: %j', (shape) => {
     for (const mean of [0, 1e2, 1e4, 1e6]) {
       const worst = compare(shape, normal(sizeOf(shape), 2, mean), setting);
       // An array of 2.4 MB passes the stage in parts, whose means are rounded.
@@ -65,7 +69,8 @@ describe.each(COMBINATIONS)('accuracy of $kind $dtype $layout', ({ kind, dtype, 
       for (const c of channels) {
         const expected = normalise(places[c]!.map((place) => x[place]!), 1, 0, bn.eps);
         expect(Math.abs(context.variance[c]! / expected.variance - 1)).toBeLessThan(tolerance.variance(dtype, mean));
-        expect(distance(places[c]!.map((place) => y[place]!), expected.y, () => 1)).toBeLessThan(tolerance.y(dtype, mean));
+        expect(distance(places[c]!.map((place) => y[place]!), expected.y, () => 1))
+          .toBeLessThan(tolerance.y(dtype, mean));
       }
     }
   }, 20_000);
@@ -93,7 +98,10 @@ describe.each(COMBINATIONS)('accuracy of $kind $dtype $layout', ({ kind, dtype, 
       // Whatever eight positions spread evenly are looked at, these runs of zeros around them cover.
       placesOf(shape, 'channels-first').forEach((places) => {
         for (let s = 0; s < 16; s++) {
-          for (let i = -1; i <= 1; i++) values[places[Math.min(Math.max(Math.floor((s * count) / 16) + i, 0), count - 1)]!] = 0;
+          for (let i = -1; i <= 1; i++) {
+            const m = Math.min(Math.max(Math.floor((s * count) / 16) + i, 0), count - 1);
+            values[places[m]!] = 0;
+          }
         }
       });
       const worst = compare(shape, values, setting);
@@ -130,7 +138,7 @@ describe.each(COMBINATIONS)('accuracy of $kind $dtype $layout', ({ kind, dtype, 
  * Data on which every sum is exact in any order: pairs mean + d, mean - d with d of few bits, so that sums of
  * deviations and of their squares need no more bits than float32 has. Mean and variance are then known to the bit.
  */
-function exactChannel(count: number, mean: number, bits: number, uniform: () => number): { values: number[]; variance: number } {
+function exactChannel(count: number, mean: number, bits: number, uniform: () => number) {
   const values: number[] = [];
   let squares = 0;
   while (values.length + 1 < count) {

@@ -50,7 +50,10 @@ describe('options', () => {
     expect(() => new BatchNorm(1, options as never)).toThrow(message);
   });
 
-  it.each([[0, RangeError], [-1, RangeError], [1.5, RangeError], [Number.NaN, RangeError], ['3', TypeError], [undefined, TypeError]])('refuse %s channels', (channels, error) => {
+  it.each([
+    [0, RangeError], [-1, RangeError], [1.5, RangeError], [Number.NaN, RangeError],
+    ['3', TypeError], [undefined, TypeError],
+  ])('refuse %s channels', (channels, error) => {
     expect(() => new BatchNorm(channels as never)).toThrow(error as typeof TypeError);
   });
 });

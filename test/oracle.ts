@@ -43,7 +43,8 @@ export function normalise(
 
 /** The chain of section 3, term by term and not simplified. */
 export function differentiate(
-  dy: readonly number[], x: readonly number[], weight: number, mean: number, variance: number, eps: number, mode: 'batch' | 'running',
+  dy: readonly number[], x: readonly number[], weight: number, mean: number, variance: number, eps: number,
+  mode: 'batch' | 'running',
 ): { dx: number[]; dweight: number; dbias: number } {
   const m = x.length, std = Math.sqrt(variance + eps);
   const xhat = x.map((value) => (value - mean) / std);

@@ -3,7 +3,9 @@ import {
   type Batch, BatchNorm, type BatchNormOptions, backwardGhost, backwardParts, type Floats, forwardGhost, forwardParts,
 } from '../src/index.js';
 import { expectRefusal, type Refusal } from './refusal.js';
-import { arrayOf, COMBINATIONS, concatenate, distance, everything, maskOf, normal, RUNTIMES, shapeIn, sizeOf } from './setup.js';
+import {
+  arrayOf, COMBINATIONS, concatenate, distance, everything, maskOf, normal, RUNTIMES, shapeIn, sizeOf,
+} from './setup.js';
 import * as tolerance from './tolerances.js';
 
 const C = 3;
@@ -19,7 +21,8 @@ describe.each(COMBINATIONS)('batches in parts in $kind $dtype $layout', ({ kind,
   const data = (shape: readonly number[], seed: number) => arrayOf(dtype, normal(sizeOf(shape), seed, 2, 3));
   const bounds = {
     y: 2 * tolerance.BETWEEN * tolerance.y(dtype, 1), dx: tolerance.BETWEEN * tolerance.GOLDEN[dtype].dx,
-    running: tolerance.BETWEEN * tolerance.GOLDEN[dtype].running, parameters: 2 * tolerance.BETWEEN * tolerance.GOLDEN[dtype].parameters,
+    running: tolerance.BETWEEN * tolerance.GOLDEN[dtype].running,
+    parameters: 2 * tolerance.BETWEEN * tolerance.GOLDEN[dtype].parameters,
   };
 
   const make3 = (counts: readonly number[], mask: boolean) => counts.map((n, i) => {
@@ -40,7 +43,8 @@ describe.each(COMBINATIONS)('batches in parts in $kind $dtype $layout', ({ kind,
     ['batch renormalization', [5, 1, 9], { renorm: { rMax: 3, dMax: 5 } }, true],
     ['no running statistics', [5, 2], { trackRunningStats: false }, false],
   ] as const)('equal the batch as a whole: %s', (_, counts, options, mask) => {
-    const bn = make(options), big = make(options), parts = make3(counts, mask), n = parts.reduce((total, { shape }) => total + shape[0]!, 0);
+    const bn = make(options), big = make(options), parts = make3(counts, mask);
+    const n = parts.reduce((total, { shape }) => total + shape[0]!, 0);
     const whole = shapeIn(layout, [n, C, 7]), x = concatenate(dtype, parts.map(({ x }) => x));
     const wholeMask = Uint8Array.from(parts.flatMap((part) => Array.from(part.mask ?? [])));
     for (const mode of ['train', 'train', 'eval'] as const) {
@@ -58,7 +62,9 @@ describe.each(COMBINATIONS)('batches in parts in $kind $dtype $layout', ({ kind,
         if (wanted) expect(distance(actual!, wanted)).toBeLessThanOrEqual(bounds.parameters);
         else expect(actual).toBeNull();
       }
-      for (const name of ['runningMean', 'runningVar'] as const) if (big[name]) expect(distance(bn[name]!, big[name])).toBeLessThanOrEqual(bounds.running);
+      for (const name of ['runningMean', 'runningVar'] as const) {
+        if (big[name]) expect(distance(bn[name]!, big[name])).toBeLessThanOrEqual(bounds.running);
+      }
       expect(bn.numBatchesTracked).toBe(big.numBatchesTracked);
       expect(bn.numBatchesTracked - before).toBe(mode === 'train' && bn.runningMean ? 1 : 0);
       expect(runtime.bytesInUse).toBe(start);
@@ -113,7 +119,9 @@ describe.each(COMBINATIONS)('batches in parts in $kind $dtype $layout', ({ kind,
     expect(runtime.bytesInUse).toBe(start);
   });
 
-  it.each([['slices of one size', 6, 3], ['a smaller last slice', 7, 3], ['a slice of all', 4, 9]])('as ghosts equal separate forwards: %s', (_, n, size) => {
+  it.each([
+    ['slices of one size', 6, 3], ['a smaller last slice', 7, 3], ['a slice of all', 4, 9],
+  ])('as ghosts equal separate forwards: %s', (_, n, size) => {
     for (const mode of ['train', 'eval'] as const) {
       const bn = make({ activation: 'relu' })[mode](), apart = make({ activation: 'relu' })[mode](), shape = [n, C, 7];
       const x = data(shape, 1), dy = data(shape, 2), kept = x.slice();
@@ -140,10 +148,12 @@ describe.each(COMBINATIONS)('batches in parts in $kind $dtype $layout', ({ kind,
   });
 
   it('as ghosts take a batch without samples as forward does', () => {
-    const bn = make(), before = bn.stateDict(), { y, contexts } = forwardGhost(bn, arrayOf(dtype, []), shapeIn(layout, [0, C, 7]), 2);
+    const bn = make(), before = bn.stateDict();
+    const { y, contexts } = forwardGhost(bn, arrayOf(dtype, []), shapeIn(layout, [0, C, 7]), 2);
     expect([y.length, contexts.length, contexts[0]!.count]).toEqual([0, 1, 0]);
     const zero = arrayOf(dtype, [0, 0, 0]);
-    expect(backwardGhost(bn, arrayOf(dtype, []), contexts)).toEqual({ dx: arrayOf(dtype, []), dweight: zero, dbias: zero, dresidual: null });
+    expect(backwardGhost(bn, arrayOf(dtype, []), contexts))
+      .toEqual({ dx: arrayOf(dtype, []), dweight: zero, dbias: zero, dresidual: null });
     expect(bn.stateDict()).toEqual(before);
   });
 
@@ -186,7 +196,8 @@ describe.each(COMBINATIONS)('batches in parts in $kind $dtype $layout', ({ kind,
     const gradients = bn.backward(data([4, C, 7], 2)), before = bn.stateDict();
     x[16] = Number.NaN;
     expect(() => forwardGhost(bn, x, [6, C], 2)).toThrow(RangeError);
-    expect(() => forwardParts(bn, [{ x: x.subarray(0, 12), shape: [4, C] }, { x: x.subarray(12), shape: [2, C] }])).toThrow(RangeError);
+    expect(() => forwardParts(bn, [{ x: x.subarray(0, 12), shape: [4, C] }, { x: x.subarray(12), shape: [2, C] }]))
+      .toThrow(RangeError);
     expect(bn.backward(data([4, C, 7], 2))).toEqual(gradients);
     expect(bn.stateDict()).toEqual(before);
   });

@@ -4,8 +4,10 @@ import { describe, expect, it } from 'vitest';
 
 const root = new URL('..', import.meta.url);
 const read = (file: string) => readFileSync(new URL(file, root), 'utf8');
-const DOCUMENTS = ['README.md', ...readdirSync(new URL('docs', root)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
-const HAS_TORCH = ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', 'import torch']).status === 0);
+const docs = readdirSync(new URL('docs', root)).filter((name) => name.endsWith('.md'));
+const DOCUMENTS = ['README.md', ...docs.map((name) => `docs/${name}`)];
+const HAS_TORCH = ['python3', '/usr/bin/python3']
+  .find((python) => spawnSync(python, ['-c', 'import torch']).status === 0);
 
 /** Code blocks of a document in a language, each with its first line as its name. */
 function blocksOf(text: string, language: string): [name: string, code: string][] {
@@ -27,7 +29,8 @@ describe.each(DOCUMENTS)('%s', (file) => {
   });
 
   it.each(examples)('the example «%s» runs as it stands and prints what it says', (_, code) => {
-    const printed = execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: root, encoding: 'utf8' });
+    const args = ['--input-type=module', '-e', code];
+    const printed = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
     const promised = [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map((match) => match[1]!);
     expect(linesOf(printed)).toEqual(promised);
   }, 60_000);

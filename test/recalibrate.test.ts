@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { type Batch, BatchNorm, type BatchNormOptions, createRuntime, recalibrate } from '../src/index.js';
 import { normalise } from './oracle.js';
 import { expectRefusal, type Refusal } from './refusal.js';
-import { arrayOf, COMBINATIONS, distance, maskOf, normal, permute, placesOf, RUNTIMES, shapeIn, sizeOf } from './setup.js';
+import {
+  arrayOf, COMBINATIONS, distance, maskOf, normal, permute, placesOf, RUNTIMES, shapeIn, sizeOf,
+} from './setup.js';
 import * as tolerance from './tolerances.js';
 
 const SHAPES = [[5, 3, 7], [2, 3, 7], [9, 3, 7]];
@@ -26,20 +28,22 @@ describe.each(COMBINATIONS)('recalibration in $kind $dtype $layout', ({ kind, dt
   const bound = tolerance.BETWEEN * tolerance.GOLDEN[dtype].running;
   const mean = (values: readonly number[]) => values.reduce((total, value) => total + value, 0) / values.length;
 
-  it.each([['plain', batches], ['masked', masked]] as const)('by the paper is the mean of the batch means and of the unbiased batch variances: %s', (_, all) => {
+  const kinds = [['plain', batches], ['masked', masked]] as const;
+  it.each(kinds)('by the paper is the mean of the batch means and of the unbiased batch variances: %s', (_, all) => {
     for (const options of [{}, { estimator: 'paper' }] as const) {
       const bn = make();
       recalibrate(bn, all, options);
       valuesOf(all).forEach((of, c) => {
         const each = of.map((values) => ({ ...normalise(values, 1, 0, 1), n: values.length }));
         expect(distance([bn.runningMean![c]!], [mean(each.map((batch) => batch.mean))])).toBeLessThanOrEqual(bound);
-        expect(distance([bn.runningVar![c]!], [mean(each.map(({ variance, n }) => (variance * n) / (n - 1)))])).toBeLessThanOrEqual(bound);
+        expect(distance([bn.runningVar![c]!], [mean(each.map(({ variance, n }) => (variance * n) / (n - 1)))]))
+          .toBeLessThanOrEqual(bound);
       });
       expect(bn.numBatchesTracked).toBe(3);
     }
   });
 
-  it.each([['plain', batches], ['masked', masked]] as const)('of the population is exact over all values: %s', (_, all) => {
+  it.each(kinds)('of the population is exact over all values: %s', (_, all) => {
     const bn = make();
     recalibrate(bn, all, { estimator: 'population' });
     valuesOf(all).forEach((of, c) => {
@@ -50,7 +54,9 @@ describe.each(COMBINATIONS)('recalibration in $kind $dtype $layout', ({ kind, dt
     expect(bn.numBatchesTracked).toBe(3);
   });
 
-  it.each(['paper', 'population'] as const)('takes each batch of a generator once, and leaves out those without values: %s', (estimator) => {
+  it.each([
+    'paper', 'population',
+  ] as const)('takes each batch of a generator once, and leaves out those without values: %s', (estimator) => {
     const bn = make(), expected = make(), seen: number[] = [];
     recalibrate(expected, batches, { estimator });
     recalibrate(bn, (function* () {
@@ -71,10 +77,12 @@ describe.each(COMBINATIONS)('recalibration in $kind $dtype $layout', ({ kind, dt
       bn.forward(x as Float32Array, shape);
       if (mode === 'eval') bn.eval();
       if (mode === 'frozen') bn.freeze();
-      const { weight, bias, context, runningMean, runningVar } = bn, kept = [weight!.slice(), bias!.slice(), bn.backward(x as Float32Array)];
+      const { weight, bias, context, runningMean, runningVar } = bn;
+      const kept = [weight!.slice(), bias!.slice(), bn.backward(x as Float32Array)];
       recalibrate(bn, batches);
       expect([weight, bias, bn.backward(x as Float32Array)]).toEqual(kept);
-      expect([bn.context === context, bn.runningMean === runningMean, bn.runningVar === runningVar, bn.training]).toEqual([true, true, true, mode !== 'eval']);
+      expect([bn.context === context, bn.runningMean === runningMean, bn.runningVar === runningVar, bn.training])
+        .toEqual([true, true, true, mode !== 'eval']);
     }
   });
 
@@ -136,7 +144,8 @@ describe.each(COMBINATIONS)('recalibration in $kind $dtype $layout', ({ kind, dt
   it('throws without running statistics, before it takes a batch', () => {
     let taken = false;
     const bn = make({ trackRunningStats: false });
-    expect(() => recalibrate(bn, (function* () { taken = true; yield batches[0]!; })())).toThrow(new TypeError('recalibrate() expected a module with running statistics, got trackRunningStats false'));
+    expect(() => recalibrate(bn, (function* () { taken = true; yield batches[0]!; })()))
+      .toThrow(new TypeError('recalibrate() expected a module with running statistics, got trackRunningStats false'));
     expect(taken).toBe(false);
   });
 

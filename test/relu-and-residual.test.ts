@@ -3,7 +3,8 @@ import { BatchNorm, type BatchNormOptions, createRuntime, type ForwardContext, t
 import { differences, differentiate, normalise } from './oracle.js';
 import { expectRefusal, type Refusal } from './refusal.js';
 import {
-  arrayOf, COMBINATIONS, distance, everything, KINDS, LAYOUTS, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
+  arrayOf, COMBINATIONS, distance, everything, KINDS, LAYOUTS, normal, permute, placesOf, RUNTIMES, random, SHAPES,
+  shapeIn, sizeOf,
 } from './setup.js';
 import * as tolerance from './tolerances.js';
 
@@ -34,13 +35,16 @@ describe.each(COMBINATIONS)('relu and residual in $kind $dtype $layout', ({ kind
     { shape, relu: false, residual: true, masked: i % 3 === 0 },
   ]);
 
-  it.each(variants)('follow the paper and the chain rule on $shape: relu $relu, residual $residual, masked $masked', ({ shape, relu, residual, masked }) => {
+  it.each(variants)('follow the paper and the chain rule on $shape: relu $relu, residual $residual, masked $masked', (variant) => {
+    const { shape, relu, residual, masked } = variant;
     const channels = shape[1]!, n = sizeOf(shape) / channels, laidOut = shapeIn(layout, shape), uniform = random(9);
     const mask = Uint8Array.from({ length: n }, (_, i) => (!masked || i >= n - 2 || uniform() < 0.6 ? 1 : 0));
     const bn = make(channels, { activation: relu ? 'relu' : 'none', momentum: 0 });
     const x = data(shape, 5, 5, 2), z = data(shape, 6), dy = data(shape, 7);
     for (const places of placesOf(shape, layout)) {
-      places.forEach((place, m) => { if (mask[m] === 0) x[place] = z[place] = dy[place] = m % 2 ? Number.NaN : Number.POSITIVE_INFINITY; });
+      places.forEach((place, m) => {
+        if (mask[m] === 0) x[place] = z[place] = dy[place] = m % 2 ? Number.NaN : Number.POSITIVE_INFINITY;
+      });
     }
     for (const mode of MODES) {
       const options = { ...(residual && { residual: z }), ...(masked && { mask }) };
@@ -53,9 +57,12 @@ describe.each(COMBINATIONS)('relu and residual in $kind $dtype $layout', ({ kind
         const places = all.filter((_, m) => mask[m] !== 0), weight = bn.weight![c]!;
         const given = mode === 'train' ? undefined : { mean: bn.runningMean![c]!, variance: bn.runningVar![c]! };
         const xs = places.map((place) => x[place]!), expected = normalise(xs, weight, bn.bias![c]!, bn.eps, given);
-        const gs = places.map((place) => (relu && y[place]! <= 0 ? 0 : dy[place]!)), std = Math.sqrt(expected.variance + bn.eps);
-        const gradients = differentiate(gs, xs, weight, expected.mean, expected.variance, bn.eps, mode === 'train' ? 'batch' : 'running');
-        const scale = Math.max(1, Math.abs(weight) / std) * gradients.dx.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+        const gs = places.map((place) => (relu && y[place]! <= 0 ? 0 : dy[place]!));
+        const std = Math.sqrt(expected.variance + bn.eps);
+        const statistics = mode === 'train' ? 'batch' : 'running';
+        const gradients = differentiate(gs, xs, weight, expected.mean, expected.variance, bn.eps, statistics);
+        const largest = gradients.dx.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+        const scale = Math.max(1, Math.abs(weight) / std) * largest;
         places.forEach((place, m) => {
           const affine = expected.y[m]! + (residual ? z[place]! : 0), wanted = relu ? Math.max(affine, 0) : affine;
           errors.y = Math.max(errors.y, Math.abs(y[place]! - wanted) / Math.max(1, Math.abs(expected.y[m]!)));
@@ -63,11 +70,16 @@ describe.each(COMBINATIONS)('relu and residual in $kind $dtype $layout', ({ kind
           if (dresidual) errors.dresidual = Math.max(errors.dresidual, Math.abs(dresidual[place]! - gs[m]!));
         });
         all.forEach((place, m) => {
-          if (mask[m] === 0) errors.masked = Math.max(errors.masked, Math.abs(y[place]!), Math.abs(dx[place]!), Math.abs(dresidual?.[place] ?? 0));
+          if (mask[m] !== 0) return;
+          const largest = Math.max(...[y, dx, dresidual].map((values) => Math.abs(values?.[place] ?? 0)));
+          errors.masked = Math.max(errors.masked, largest);
         });
         const terms = xs.reduce((total, value, m) => total + Math.abs(((value - expected.mean) / std) * gs[m]!), 0);
-        errors.dweight = Math.max(errors.dweight, Math.abs(dweight![c]! - gradients.dweight) / (tolerance.sums(dtype) * terms + 1e-12));
-        errors.dbias = Math.max(errors.dbias, Math.abs(dbias![c]! - gradients.dbias) / (tolerance.sums(dtype) * Math.sqrt(count) * count));
+        const allowed = {
+          dweight: tolerance.sums(dtype) * terms + 1e-12, dbias: tolerance.sums(dtype) * Math.sqrt(count) * count,
+        };
+        errors.dweight = Math.max(errors.dweight, Math.abs(dweight![c]! - gradients.dweight) / allowed.dweight);
+        errors.dbias = Math.max(errors.dbias, Math.abs(dbias![c]! - gradients.dbias) / allowed.dbias);
       });
       expect(errors.y).toBeLessThan(tolerance.GOLDEN[dtype].y);
       expect(errors.dx).toBeLessThan(tolerance.GOLDEN[dtype].dx);
@@ -85,7 +97,8 @@ describe.each(COMBINATIONS)('relu and residual in $kind $dtype $layout', ({ kind
       const ofArrays = make(shape[1]!), ofTensors = make(shape[1]!);
       for (const mode of MODES) {
         const y = enter(ofTensors, mode).forward(x, residual ? { residual: z } : {});
-        const expected = enter(ofArrays, mode).forward(data(shape, 5), laidOut, residual ? { residual: data(shape, 6) } : {});
+        const given = residual ? { residual: data(shape, 6) } : {};
+        const expected = enter(ofArrays, mode).forward(data(shape, 5), laidOut, given);
         expect(y.data).toEqual(expected);
         const { dx, dresidual, ...parameters } = ofTensors.backward(dy), gradients = ofArrays.backward(data(shape, 7));
         expect({ ...parameters, dx: dx.data, dresidual: dresidual?.data ?? null }).toEqual(gradients);
@@ -122,7 +135,8 @@ describe.each(COMBINATIONS)('relu and residual in $kind $dtype $layout', ({ kind
       expect(bn.forward(inPlace, laid, { residual: z, out: inPlace })).toBe(inPlace);
       expect(inPlace).toEqual(y);
       expect(() => bn.backward(dy)).toThrow(TypeError);
-      const tensors = [x, z, dy].map((values) => runtime.tensor(laid, { dtype, data: values })), [xt, zt, dyt] = tensors as [Tensor, Tensor, Tensor];
+      const tensors = [x, z, dy].map((values) => runtime.tensor(laid, { dtype, data: values }));
+      const [xt, zt, dyt] = tensors as [Tensor, Tensor, Tensor];
       const ofTensors = enter(make(3), mode);
       expect(ofTensors.forward(xt, { residual: zt, out: zt })).toBe(zt);
       expect(zt.data).toEqual(y);
@@ -175,7 +189,8 @@ describe.each(COMBINATIONS)('relu and residual in $kind $dtype $layout', ({ kind
 
   it('find the sign of a forward again whatever has become of y, bias, weight and statistics', () => {
     for (const mode of MODES) {
-      const bn = enter(make(3), mode), x = data(small, 5, 5, 2), dy = data(small, 7), y = bn.forward(x, laid), context = bn.context!;
+      const bn = enter(make(3), mode), x = data(small, 5, 5, 2), dy = data(small, 7), y = bn.forward(x, laid);
+      const context = bn.context!;
       const expected = bn.backward(dy);
       y.fill(-1);
       bn.bias!.fill(100);
@@ -258,17 +273,22 @@ const doubles = KINDS.flatMap((kind) => LAYOUTS.flatMap((layout) => MODES.flatMa
   { kind, layout, mode, residual: false, masked: true }, { kind, layout, mode, residual: true, masked: true },
 ])));
 
-describe.each(doubles)('finite differences through a ReLU in $kind $layout $mode, residual $residual, masked $masked', ({ kind, layout, mode, residual, masked }) => {
+const NAME = 'finite differences through a ReLU in $kind $layout $mode, residual $residual, masked $masked';
+describe.each(doubles)(NAME, ({ kind, layout, mode, residual, masked }) => {
   it('agree with dx, dresidual, dweight and dbias', () => {
     const shape = [3, 4, 5], size = sizeOf(shape), laidOut = shapeIn(layout, shape);
     const bn = new BatchNorm(4, { dtype: 'float64', layout, runtime: RUNTIMES[kind], activation: 'relu' });
     bn.weight!.set(normal(4, 5, 1, 0.3));
     bn.bias!.set(normal(4, 6));
     bn.runningMean!.set(normal(4, 7, 1));
-    const x = arrayOf('float64', normal(size, 8, 1, 2)), z = arrayOf('float64', normal(size, 9)), dy = arrayOf('float64', normal(size, 10));
+    const x = arrayOf('float64', normal(size, 8, 1, 2)), z = arrayOf('float64', normal(size, 9));
+    const dy = arrayOf('float64', normal(size, 10));
     const mask = Uint8Array.from({ length: 15 }, (_, i) => (i % 4 === 1 ? 0 : 1));
     const options = { updateStats: false, ...(residual && { residual: z }), ...(masked && { mask }) };
-    const evaluate = () => enter(bn, mode).forward(x, laidOut, options).reduce((total, value, i) => total + value * dy[i]!, 0);
+    const evaluate = () => {
+      const y = enter(bn, mode).forward(x, laidOut, options);
+      return y.reduce((total, value, i) => total + value * dy[i]!, 0);
+    };
     // No y so near 0 that a step of 1e-5 would carry it across.
     const near = enter(new BatchNorm(4, { dtype: 'float64', layout, runtime: RUNTIMES[kind] }), mode);
     near.loadStateDict(bn.stateDict());
@@ -287,14 +307,17 @@ describe.each(doubles)('finite differences through a ReLU in $kind $layout $mode
 /** More than a stage holds of two or more arrays: of all, of one channel, of rows. */
 const LARGE: readonly (readonly number[])[] = [[2, 2, 110_000], [3, 1, 150_000], [6_000, 40], [40, 60, 100]];
 
-describe.each(COMBINATIONS.filter(({ dtype }) => dtype === 'float32'))('relu and residual through a stage in $kind $layout', ({ kind, layout }) => {
+const staged = COMBINATIONS.filter(({ dtype }) => dtype === 'float32');
+describe.each(staged)('relu and residual through a stage in $kind $layout', ({ kind, layout }) => {
   it.each(LARGE)('are those of tensors, on %j', (...shape) => {
-    const channels = shape[1]!, size = sizeOf(shape), laidOut = shapeIn(layout, shape), runtime = createRuntime({ kind });
+    const channels = shape[1]!, size = sizeOf(shape), laidOut = shapeIn(layout, shape);
+    const runtime = createRuntime({ kind });
     const fill = (seed: number, mean = 0) => {
       const next = random(seed);
       return Float32Array.from({ length: size }, () => mean + 3 * (next() - 0.5));
     };
-    const x = fill(1, 2), z = fill(2), dy = fill(3, 0.1), tensors = [x, z, dy].map((values) => runtime.tensor(laidOut, { data: values }));
+    const x = fill(1, 2), z = fill(2), dy = fill(3, 0.1);
+    const tensors = [x, z, dy].map((values) => runtime.tensor(laidOut, { data: values }));
     const [xt, zt, dyt] = tensors as [Tensor, Tensor, Tensor];
     for (const mode of MODES) {
       for (const residual of [false, true]) {
@@ -304,7 +327,8 @@ describe.each(COMBINATIONS.filter(({ dtype }) => dtype === 'float32'))('relu and
           return bn;
         };
         const staged = make(), resident = make();
-        const y = staged.forward(x, laidOut, residual ? { residual: z } : {}), yt = resident.forward(xt, residual ? { residual: zt } : {});
+        const y = staged.forward(x, laidOut, residual ? { residual: z } : {});
+        const yt = resident.forward(xt, residual ? { residual: zt } : {});
         expect(distance(y, yt.data)).toBeLessThan(2 * tolerance.GOLDEN.float32.y);
         // The same signs, so that the gradients may be compared: a y at the edge may be 0 in one and not in the other.
         const gradient = dy.map((value, i) => (y[i]! > 0 === yt.data[i]! > 0 ? value : 0));
@@ -328,11 +352,15 @@ describe.each(COMBINATIONS.filter(({ dtype }) => dtype === 'float32'))('relu and
 
 describe.each(KINDS)('what fits into a stage at once in %s', (kind) => {
   // 1.6 MB: 401,408 floats of one array, 200,704 of each of two.
-  it.each([{ shape: [40, 250, 40], residual: false }, { shape: [20, 250, 40], residual: true }])('has the bits of tensors: $shape, residual $residual', ({ shape, residual }) => {
-    const runtime = createRuntime({ kind }), next = random(1), values = () => Float32Array.from({ length: sizeOf(shape) }, () => next() + 3);
+  it.each([
+    { shape: [40, 250, 40], residual: false }, { shape: [20, 250, 40], residual: true },
+  ])('has the bits of tensors: $shape, residual $residual', ({ shape, residual }) => {
+    const runtime = createRuntime({ kind }), next = random(1);
+    const values = () => Float32Array.from({ length: sizeOf(shape) }, () => next() + 3);
     const x = values(), z = values(), bn = new BatchNorm(40, { runtime, layout: 'channels-last' });
     const xt = runtime.tensor(shape, { data: x }), zt = runtime.tensor(shape, { data: z });
-    const y = bn.forward(x, shape, residual ? { residual: z } : {}), yt = bn.forward(xt, residual ? { residual: zt } : {});
+    const y = bn.forward(x, shape, residual ? { residual: z } : {});
+    const yt = bn.forward(xt, residual ? { residual: zt } : {});
     const bitsOfTensor = new Int32Array(yt.data.slice().buffer);
     expect(new Int32Array(y.buffer).every((bits, i) => bits === bitsOfTensor[i])).toBe(true);
     for (const tensor of [xt, zt, yt]) tensor.dispose();
@@ -347,7 +375,8 @@ describe.each(KINDS)('memory of relu and residual in %s', (kind) => {
     // 128,000 bytes each for x, z, y, dx and dresidual, 64,000 for a mask: from no room for y to room for all.
     const reached = new Set<string>();
     for (let pages = 6; pages < 14; pages++) {
-      const runtime = createRuntime({ kind, maximumBytes: pages * 65536 }), bn = new BatchNorm(2, { runtime, activation: 'relu' });
+      const runtime = createRuntime({ kind, maximumBytes: pages * 65536 });
+      const bn = new BatchNorm(2, { runtime, activation: 'relu' });
       const tensors: Tensor[] = [], mask = new Uint8Array(16_000).fill(1);
       let step = 'nothing', inUse = 0, before = everything(bn), context: ForwardContext | null = null;
       const next = (name: string) => {
@@ -385,7 +414,8 @@ describe.each(KINDS)('memory of relu and residual in %s', (kind) => {
   });
 
   it('comes back to nothing through a stage that does not fit', () => {
-    const runtime = createRuntime({ kind, maximumBytes: 4 * 65536 }), bn = new BatchNorm(2, { runtime, activation: 'relu' });
+    const runtime = createRuntime({ kind, maximumBytes: 4 * 65536 });
+    const bn = new BatchNorm(2, { runtime, activation: 'relu' });
     const x = new Float32Array(size), before = everything(bn);
     expect(() => bn.forward(x, shape, { residual: x.slice() })).toThrow(RangeError);
     expect(runtime.bytesInUse).toBe(0);

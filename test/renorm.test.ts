@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm, type BatchNormOptions, type Floats } from '../src/index.js';
 import { differences, normalise, sum } from './oracle.js';
-import { arrayOf, COMBINATIONS, distance, KINDS, LAYOUTS, maskOf, normal, placesOf, RUNTIMES, shapeIn, sizeOf } from './setup.js';
+import {
+  arrayOf, COMBINATIONS, distance, KINDS, LAYOUTS, maskOf, normal, placesOf, RUNTIMES, shapeIn, sizeOf,
+} from './setup.js';
 import * as tolerance from './tolerances.js';
 
 interface Corrected { y: number[]; dx: number[]; dweight: number; dbias: number; r: number; d: number }
@@ -11,7 +13,8 @@ function renormalise(
   x: readonly number[], dy: readonly number[], weight: number, bias: number, eps: number,
   running: { mean: number; variance: number }, rMax: number, dMax: number,
 ): Corrected {
-  const m = x.length, { mean, variance } = normalise(x, 1, 0, eps), std = Math.sqrt(variance + eps), sigma = Math.sqrt(running.variance + eps);
+  const m = x.length, { mean, variance } = normalise(x, 1, 0, eps), std = Math.sqrt(variance + eps);
+  const sigma = Math.sqrt(running.variance + eps);
   const clip = (value: number, least: number, most: number) => Math.min(Math.max(value, least), most);
   const r = clip(std / sigma, 1 / rMax, rMax), d = clip((mean - running.mean) / sigma, -dMax, dMax);
   const xhat = x.map((value) => ((value - mean) / std) * r + d);
@@ -19,7 +22,8 @@ function renormalise(
   const dstd = sum(dxhat.map((value, i) => value * (x[i]! - mean) * (-r / std ** 2)));
   const dmean = sum(dxhat.map((value) => value * (-r / std)));
   const dx = dxhat.map((value, i) => (value * r) / std + (dstd * (x[i]! - mean)) / (m * std) + dmean / m);
-  return { y: xhat.map((value) => weight * value + bias), dx, dweight: sum(dy.map((value, i) => value * xhat[i]!)), dbias: sum([...dy]), r, d };
+  const dweight = sum(dy.map((value, i) => value * xhat[i]!)), dbias = sum([...dy]);
+  return { y: xhat.map((value) => weight * value + bias), dx, dweight, dbias, r, d };
 }
 
 const SHAPE = [6, 4, 7], RUNNING = { mean: [2.1, -3, 2, 9], variance: [8, 0.5, 70, 9] };
@@ -39,20 +43,24 @@ describe.each(COMBINATIONS)('batch renormalization in $kind $dtype $layout', ({ 
   const of = (options: BatchNormOptions) => make(kind, { dtype, layout, ...options });
   const data = (seed: number, mean = 2, std = 3) => arrayOf(dtype, normal(size, seed, mean, std));
 
-  it.each(LIMITS.flatMap((renorm) => [{ renorm, masked: false }, { renorm, masked: true }]))('is Alg. 1 of Ioffe 2017, forward and backward: $renorm, masked $masked', ({ renorm, masked }) => {
+  const cases = LIMITS.flatMap((renorm) => [{ renorm, masked: false }, { renorm, masked: true }]);
+  it.each(cases)('is Alg. 1 of Ioffe 2017, forward and backward: $renorm, masked $masked', ({ renorm, masked }) => {
     const bn = of({ renorm: { ...renorm } }), plain = of({}), x = data(1), dy = data(2, 0, 1), mask = maskOf(42, 3);
     const options = masked ? { mask } : {};
     const y = bn.forward(x, shape, options), { dx, dweight, dbias } = bn.backward(dy), clipped = new Set<boolean>();
     places.forEach((all, c) => {
-      const counted = masked ? all.filter((_, m) => mask[m]) : all, pick = (values: Floats) => counted.map((place) => values[place]!);
+      const counted = masked ? all.filter((_, m) => mask[m]) : all;
+      const pick = (values: Floats) => counted.map((place) => values[place]!);
       const running = { mean: arrayOf(dtype, RUNNING.mean)[c]!, variance: arrayOf(dtype, RUNNING.variance)[c]! };
-      const expected = renormalise(pick(x), pick(dy), bn.weight![c]!, bn.bias![c]!, bn.eps, running, renorm.rMax, renorm.dMax);
+      const { rMax, dMax } = renorm, weight = bn.weight![c]!, bias = bn.bias![c]!;
+      const expected = renormalise(pick(x), pick(dy), weight, bias, bn.eps, running, rMax, dMax);
       clipped.add(Math.abs(expected.d) === renorm.dMax);
       // Weights of up to 2 times r of up to 3 multiply what y and dx have of bounds.
       const scale = 2 * renorm.rMax;
       expect(distance(pick(y), expected.y)).toBeLessThanOrEqual(scale * tolerance.y(dtype, 1));
       expect(distance(pick(dx), expected.dx)).toBeLessThanOrEqual(scale * tolerance.GOLDEN[dtype].dx);
-      expect(distance([dweight![c]!], [expected.dweight])).toBeLessThanOrEqual(scale * tolerance.GOLDEN[dtype].parameters);
+      expect(distance([dweight![c]!], [expected.dweight]))
+        .toBeLessThanOrEqual(scale * tolerance.GOLDEN[dtype].parameters);
       expect(distance([dbias![c]!], [expected.dbias])).toBeLessThanOrEqual(scale * tolerance.GOLDEN[dtype].parameters);
     });
     if (renorm.dMax > 0 && renorm.dMax < 5) expect(clipped).toEqual(new Set([true, false]));
@@ -99,18 +107,22 @@ describe.each(COMBINATIONS)('batch renormalization in $kind $dtype $layout', ({ 
 
   it('goes with ReLU, a residual, and neither weight nor bias', () => {
     const x = data(1), z = data(2), dy = data(3), renorm = { rMax: 1.5, dMax: 0.4 };
-    const linear = of({ renorm, weight: false, bias: false }), relu = of({ renorm, weight: false, bias: false, activation: 'relu' });
+    const linear = of({ renorm, weight: false, bias: false });
+    const relu = of({ renorm, weight: false, bias: false, activation: 'relu' });
     for (const residual of [null, z]) {
       const options = { updateStats: false, ...(residual && { residual }) };
-      const y = linear.forward(x, shape, options), passed = dy.map((value, i) => (y[i]! > 0 ? value : 0)) as Float32Array;
+      const y = linear.forward(x, shape, options);
+      const passed = dy.map((value, i) => (y[i]! > 0 ? value : 0)) as Float32Array;
       expect(relu.forward(x, shape, options)).toEqual(y.map((value) => Math.max(value, 0)));
-      expect(distance(relu.backward(dy).dx, linear.backward(passed).dx)).toBeLessThanOrEqual(tolerance.BETWEEN * tolerance.GOLDEN[dtype].dx);
+      expect(distance(relu.backward(dy).dx, linear.backward(passed).dx))
+        .toBeLessThanOrEqual(tolerance.BETWEEN * tolerance.GOLDEN[dtype].dx);
       if (residual) expect(distance(relu.backward(dy).dresidual!, passed)).toBe(0);
     }
   });
 
   it('holds for arrays of several groups in the stage', () => {
-    const large = [2, 4, 60_001], x = arrayOf(dtype, normal(sizeOf(large), 4, 2, 3)), bn = of({ renorm: { rMax: 3, dMax: 5 }, momentum: 0 });
+    const large = [2, 4, 60_001], x = arrayOf(dtype, normal(sizeOf(large), 4, 2, 3));
+    const bn = of({ renorm: { rMax: 3, dMax: 5 }, momentum: 0 });
     const y = bn.forward(x, shapeIn(layout, large));
     placesOf(large, layout).forEach((all, c) => {
       const running = { mean: bn.runningMean![c]!, variance: bn.runningVar![c]! }, xs = all.map((place) => x[place]!);
@@ -141,11 +153,13 @@ describe.each(COMBINATIONS)('batch renormalization in $kind $dtype $layout', ({ 
   });
 
   it('refuses a module without running statistics', () => {
-    expect(() => new BatchNorm(1, { renorm: { rMax: 1, dMax: 0 }, trackRunningStats: false })).toThrow('"renorm" expected running statistics');
+    expect(() => new BatchNorm(1, { renorm: { rMax: 1, dMax: 0 }, trackRunningStats: false }))
+      .toThrow('"renorm" expected running statistics');
   });
 });
 
-describe.each(KINDS.flatMap((kind) => LAYOUTS.map((layout) => ({ kind, layout }))))('finite differences of batch renormalization in $kind $layout', ({ kind, layout }) => {
+const doubles = KINDS.flatMap((kind) => LAYOUTS.map((layout) => ({ kind, layout })));
+describe.each(doubles)('finite differences of batch renormalization in $kind $layout', ({ kind, layout }) => {
   it('with r and d held constant agree with dx, dweight and dbias', () => {
     const shape = shapeIn(layout, SHAPE), places = placesOf(SHAPE, layout), limits = { rMax: 1.5, dMax: 0.4 };
     const x = Float64Array.from(normal(sizeOf(SHAPE), 1, 2, 3)), dy = Float64Array.from(normal(sizeOf(SHAPE), 2));
@@ -155,7 +169,8 @@ describe.each(KINDS.flatMap((kind) => LAYOUTS.map((layout) => ({ kind, layout })
     // Alg. 1 with r and d as they are at x is plain batch normalization with weight * r and bias + weight * d.
     const plain = new BatchNorm(4, { dtype: 'float64', layout, runtime: RUNTIMES[kind] });
     const constants = places.map((all, c) => renormalise(
-      all.map((place) => x[place]!), all.map(() => 0), 1, 0, bn.eps, { mean: RUNNING.mean[c]!, variance: RUNNING.variance[c]! }, limits.rMax, limits.dMax,
+      all.map((place) => x[place]!), all.map(() => 0), 1, 0, bn.eps,
+      { mean: RUNNING.mean[c]!, variance: RUNNING.variance[c]! }, limits.rMax, limits.dMax,
     ));
     const loss = () => {
       constants.forEach(({ r, d }, c) => {
@@ -164,7 +179,9 @@ describe.each(KINDS.flatMap((kind) => LAYOUTS.map((layout) => ({ kind, layout })
       });
       return plain.forward(x, shape).reduce((total, value, i) => total + value * dy[i]!, 0);
     };
-    for (const [values, gradient] of [[x, gradients.dx], [bn.weight!, gradients.dweight!], [bn.bias!, gradients.dbias!]] as const) {
+    for (const [values, gradient] of [
+      [x, gradients.dx], [bn.weight!, gradients.dweight!], [bn.bias!, gradients.dbias!],
+    ] as const) {
       differences(values, loss).forEach((difference, i) => {
         expect(Math.abs(difference - gradient[i]!)).toBeLessThan(tolerance.FINITE_DIFFERENCES);
       });

@@ -4,18 +4,21 @@ import { bytesOf } from './host.js';
 import { expectRefusal } from './refusal.js';
 import { arrayOf, DTYPES, normal } from './setup.js';
 
-const [layers, model] = await Promise.all(['layers', 'model'].map((name) => bytesOf(`fixtures/${name}.safetensors`))) as [Uint8Array, Uint8Array];
+const files = ['layers', 'model'].map((name) => bytesOf(`fixtures/${name}.safetensors`));
+const [layers, model] = await Promise.all(files) as [Uint8Array, Uint8Array];
 
 /** The state of a layer of the fixtures: the formulas of make.py. */
 function stateOf(channels: number, dtype: DType, counter: number) {
-  const values = (formula: (c: number) => number) => arrayOf(dtype, Array.from({ length: channels }, (_, c) => formula(c)));
+  const values = (formula: (c: number) => number) =>
+    arrayOf(dtype, Array.from({ length: channels }, (_, c) => formula(c)));
   return {
     weight: values((c) => 1 + c / 8), bias: values((c) => c - 0.5),
     running_mean: values((c) => -c / 4 + 0), running_var: values((c) => 0.25 + c), num_batches_tracked: counter,
   };
 }
 
-const lengthOfHeader = (bytes: Uint8Array) => Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+const lengthOfHeader = (bytes: Uint8Array) =>
+  Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
 
 /** A file of a header, as it stands, and bytes of data. */
 function file(header: string | object, data: Uint8Array | number = 0): Uint8Array {
@@ -28,13 +31,15 @@ function file(header: string | object, data: Uint8Array | number = 0): Uint8Arra
   return bytes;
 }
 
-const tensor = (dtype: unknown, shape: unknown, begin: unknown, end: unknown) => ({ dtype, shape, data_offsets: [begin, end] });
+const tensor = (dtype: unknown, shape: unknown, begin: unknown, end: unknown) =>
+  ({ dtype, shape, data_offsets: [begin, end] });
 
 describe('a file as Python writes it', () => {
   it('is read whole: names in the order of the data, dtypes, shapes and values', () => {
     const tensors = readSafetensors(model);
     expect(tensors.size).toBe(4 * 5 + 4 + 9);
-    expect([...tensors.keys()].slice(0, 3)).toEqual(['bf16.num_batches_tracked', 'f16.num_batches_tracked', 'f32.num_batches_tracked']);
+    expect([...tensors.keys()].slice(0, 3))
+      .toEqual(['bf16.num_batches_tracked', 'f16.num_batches_tracked', 'f32.num_batches_tracked']);
     expect(tensors.get('conv.weight')).toMatchObject({ dtype: 'F32', shape: [3, 2, 1, 1] });
     expect(tensors.get('conv.weight')!.read()).toEqual(Float32Array.of(1, 2, 3, 4, 5, 6));
     expect(tensors.get('fraction')!.read()).toEqual(Float64Array.of(1 / 3));
@@ -47,7 +52,8 @@ describe('a file as Python writes it', () => {
   it('gives F16 and BF16 exactly, with subnormal numbers, infinities, NaN and signs of zero', () => {
     const tensors = readSafetensors(model);
     expect(tensors.get('halves')!.read()).toEqual(Float32Array.of(
-      0.333251953125, -65504, 2 ** -24, -(2 ** -14), 1023 * 2 ** -24, -0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN,
+      0.333251953125, -65504, 2 ** -24, -(2 ** -14), 1023 * 2 ** -24, -0,
+      Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN,
     ));
     expect(tensors.get('brains')!.read()).toEqual(Float32Array.of(
       1.0078125, -3.3895313892515355e38, 2 ** -133, -0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN,
@@ -58,7 +64,8 @@ describe('a file as Python writes it', () => {
     const tensors = readSafetensors(model);
     for (const [name, dtype] of [['index', 'I32'], ['mask', 'U8'], ['odd', 'BOOL']] as const) {
       expect(tensors.get(name)!.dtype).toBe(dtype);
-      expect(() => tensors.get(name)!.read()).toThrow(new TypeError(`"${name}" expected dtype F64, F32, F16, BF16 or I64 to be read, got ${dtype}`));
+      expect(() => tensors.get(name)!.read())
+        .toThrow(new TypeError(`"${name}" expected dtype F64, F32, F16, BF16 or I64 to be read, got ${dtype}`));
     }
   });
 
@@ -85,7 +92,8 @@ describe('a file as Python writes it', () => {
   });
 
   it('loads many layers at once, without the parameters that a layer does not have', () => {
-    const first = new BatchNorm(3), second = new BatchNorm(2, { weight: false, bias: false }), third = new BatchNorm(5, { dtype: 'float64' });
+    const first = new BatchNorm(3), second = new BatchNorm(2, { weight: false, bias: false });
+    const third = new BatchNorm(5, { dtype: 'float64' });
     loadSafetensors({ 'layer1.0.bn1.': first, 'layer1.0.bn2.': second, 'tête.bn.': third }, layers);
     const { running_mean, running_var } = stateOf(2, 'float32', 0);
     expect(first.stateDict()).toEqual(stateOf(3, 'float32', 7));
@@ -94,14 +102,16 @@ describe('a file as Python writes it', () => {
   });
 
   it('comes out of writeSafetensors byte for byte', () => {
-    const first = new BatchNorm(3), second = new BatchNorm(2, { weight: false, bias: false }), third = new BatchNorm(5, { dtype: 'float64' });
+    const first = new BatchNorm(3), second = new BatchNorm(2, { weight: false, bias: false });
+    const third = new BatchNorm(5, { dtype: 'float64' });
     const modules = { 'tête.bn.': third, 'layer1.0.bn2.': second, 'layer1.0.bn1.': first };
     loadSafetensors(modules, layers);
     expect(writeSafetensors(modules)).toEqual(layers);
   });
 
   it('makes a module where there is none yet, by fromTorch', () => {
-    const state = Object.fromEntries([...readSafetensors(model)].filter(([name]) => name.startsWith('f16.')).map(([name, stored]) => [name, stored.read()]));
+    const stored = [...readSafetensors(model)].filter(([name]) => name.startsWith('f16.'));
+    const state = Object.fromEntries(stored.map(([name, tensor]) => [name, tensor.read()]));
     expect(fromTorch(state, { prefix: 'f16.' }).module.stateDict()).toEqual(stateOf(3, 'float32', 7));
   });
 });
@@ -116,7 +126,8 @@ describe.each(DTYPES)('what is written of %s', (dtype) => {
     loadSafetensors({ 'a.': copy }, bytes);
     expect(copy.stateDict()).toEqual(bn.stateDict());
     expect(readSafetensors(bytes).get('a.num_batches_tracked')).toMatchObject({ dtype: 'I64', shape: [] });
-    expect(readSafetensors(bytes).get('a.weight')).toMatchObject({ dtype: dtype === 'float32' ? 'F32' : 'F64', shape: [4] });
+    expect(readSafetensors(bytes).get('a.weight'))
+      .toMatchObject({ dtype: dtype === 'float32' ? 'F32' : 'F64', shape: [4] });
   });
 
   it('begins its data at a multiple of 8, whatever the names', () => {
@@ -134,8 +145,10 @@ describe.each(DTYPES)('what is written of %s', (dtype) => {
     expect(new TextDecoder().decode(bytes)).toContain('"__metadata__":{"made":"here"}');
     expect(readSafetensors(writeSafetensors({})).size).toBe(0);
     expect(() => writeSafetensors({ bn }, { made: 1 } as never)).toThrow('"metadata" expected an object of strings');
-    expect(() => writeSafetensors({ bn: 1 } as never)).toThrow(new TypeError('"bn" expected a BatchNorm, got number 1'));
-    expect(() => writeSafetensors(bn as never)).toThrow(new TypeError('"layers" expected modules by the prefix of their names, got Object'));
+    expect(() => writeSafetensors({ bn: 1 } as never))
+      .toThrow(new TypeError('"bn" expected a BatchNorm, got number 1'));
+    expect(() => writeSafetensors(bn as never))
+      .toThrow(new TypeError('"layers" expected modules by the prefix of their names, got Object'));
   });
 });
 
@@ -241,7 +254,9 @@ describe('a broken file', () => {
   });
 
   it('is refused wherever it is cut, and survives any flip of a bit without touching a module', () => {
-    for (let end = 0; end < layers.length; end++) expect(() => readSafetensors(layers.subarray(0, end))).toThrow(/expected/);
+    for (let end = 0; end < layers.length; end++) {
+      expect(() => readSafetensors(layers.subarray(0, end))).toThrow(/expected/);
+    }
     const header = lengthOfHeader(layers) + 8, bn = new BatchNorm(3), before = bn.stateDict();
     for (let bit = 0; bit < header * 8; bit += 7) {
       const bytes = Uint8Array.from(layers);
@@ -258,17 +273,20 @@ describe('a broken file', () => {
   });
 
   it('pollutes nothing by its names', () => {
-    const text = '{"__proto__":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"constructor":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"a.__proto__":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}';
+    const text = `{${['__proto__', 'constructor', 'a.__proto__'].map((name, i) =>
+      `"${name}":{"dtype":"F32","shape":[1],"data_offsets":[${4 * i},${4 * i + 4}]}`).join()}}`;
     const tensors = readSafetensors(file(text, 12));
     expect([...tensors.keys()]).toEqual(['__proto__', 'constructor', 'a.__proto__']);
     expect(({} as { dtype?: string }).dtype).toBeUndefined();
     expect(Object.getPrototypeOf(tensors.get('__proto__'))).toBe(Object.prototype);
     expect(readSafetensors(file('{}')).get('constructor')).toBeUndefined();
-    expect(() => readSafetensors(file('{"a":{"__proto__":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}}'))).toThrow('"a" expected a dtype, got undefined');
+    expect(() => readSafetensors(file('{"a":{"__proto__":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}}')))
+      .toThrow('"a" expected a dtype, got undefined');
   });
 
   it('is not one where the header ends in spaces, names stand in another order, or tensors are empty', () => {
-    const tensors = readSafetensors(file(`${JSON.stringify({ b: tensor('U8', [4], 4, 8), e: tensor('F64', [0, 3], 4, 4), a: tensor('F32', [], 0, 4) })}   `, 8));
+    const header = { b: tensor('U8', [4], 4, 8), e: tensor('F64', [0, 3], 4, 4), a: tensor('F32', [], 0, 4) };
+    const tensors = readSafetensors(file(`${JSON.stringify(header)}   `, 8));
     expect([...tensors.keys()]).toEqual(['a', 'e', 'b']);
     expect(tensors.get('a')!.read()).toEqual(Float32Array.of(0));
   });
@@ -314,7 +332,8 @@ describe('a file that does not fit the modules changes none of them', () => {
     'two counters': { throws: RangeError, change: { num_batches_tracked: numbers(2, 'I64') },
       message: '"b.num_batches_tracked" expected shape [], got [2]' },
   }))('%s', (_, { change = {}, options = {}, ...refusal }) => {
-    const first = new BatchNorm(2), second = new BatchNorm(2, options), before = [first.stateDict(), second.stateDict()];
+    const first = new BatchNorm(2), second = new BatchNorm(2, options);
+    const before = [first.stateDict(), second.stateDict()];
     const bytes = zeros({ ...layer('a.'), ...layer('b.', change) });
     expectRefusal(() => loadSafetensors({ 'a.': first, 'b.': second }, bytes), refusal);
     expect([first.stateDict(), second.stateDict()]).toEqual(before);

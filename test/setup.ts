@@ -84,7 +84,8 @@ export function permute(values: ArrayLike<number>, shape: readonly number[], lay
 export function distance(
   actual: ArrayLike<number>, expected: ArrayLike<number>, scale = (value: number) => Math.max(1, Math.abs(value)),
 ): number {
-  if (actual.length !== expected.length) throw new RangeError(`Expected ${expected.length} values, got ${actual.length}`);
+  const { length } = expected;
+  if (actual.length !== length) throw new RangeError(`Expected ${length} values, got ${actual.length}`);
   let most = 0;
   for (let i = 0; i < actual.length; i++) {
     const a = actual[i]!, b = expected[i]!;

@@ -31,14 +31,16 @@ describe.each(DTYPES)('state dictionaries of %s', (dtype) => {
   });
 
   it('hold only what a module has', () => {
-    expect(Object.keys(new BatchNorm(3, { dtype, weight: false, trackRunningStats: false }).stateDict())).toEqual(['bias']);
+    expect(Object.keys(new BatchNorm(3, { dtype, weight: false, trackRunningStats: false }).stateDict()))
+      .toEqual(['bias']);
     expect(new BatchNorm(3, { dtype, bias: false }).stateDict()).not.toHaveProperty('bias');
   });
 
   it('take plain arrays, any typed array, and the counter as number, bigint or array of one', () => {
     const bn = new BatchNorm(3, { dtype });
     for (const counter of [5, 5n, [5], BigInt64Array.of(5n)]) {
-      bn.loadStateDict({ ...full(dtype), weight: [1, 2, 3], bias: Int8Array.of(1, 2, 3), num_batches_tracked: counter as never });
+      const state = { ...full(dtype), weight: [1, 2, 3], bias: Int8Array.of(1, 2, 3) };
+      bn.loadStateDict({ ...state, num_batches_tracked: counter as never });
       expect(bn.numBatchesTracked).toBe(5);
     }
     expect(bn.bias).toEqual(arrayOf(dtype, [1, 2, 3]));

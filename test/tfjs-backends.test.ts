@@ -77,7 +77,8 @@ describe('on the memory of the wasm backend', () => {
   });
 
   it('leaves nothing behind where memory runs out', () => {
-    const wasm = wasmOf(tf.backend()), { _malloc } = wasm, input = tf.zeros([2, 6000]), { numTensors } = tf.memory(), ids = tf.backend().numDataIds();
+    const wasm = wasmOf(tf.backend()), { _malloc } = wasm, input = tf.zeros([2, 6000]), { numTensors } = tf.memory();
+    const ids = tf.backend().numDataIds();
     check();
     // Scratch of so many channels is asked of the backend, after the outputs.
     vi.spyOn(wasm, '_malloc').mockImplementation((bytes) => (bytes > 100_000 && bytes !== 48_000 ? 0 : _malloc(bytes)));
@@ -96,7 +97,9 @@ describe('where internals of the backend are not as expected', () => {
   const without = (backend: KernelBackend, missing: string) => new Proxy(backend, {
     get(target, key) {
       const value = Reflect.get(target, key);
-      if (key === 'wasm') return new Proxy(value, { get: (wasm, name) => (name === missing ? undefined : Reflect.get(wasm, name)) });
+      if (key === 'wasm') {
+        return new Proxy(value, { get: (wasm, name) => (name === missing ? undefined : Reflect.get(wasm, name)) });
+      }
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
@@ -180,7 +183,8 @@ describe.each(BACKENDS)('10,000 training steps on %s', (backend) => {
     const mask = tf.tensor1d([1, 1, 1, 1, 1, 1, 1, 0], 'bool');
     bn.build([null, 4]);
     const step = (i: number) => {
-      optimizer.minimize(() => tf.tidy(() => tf.mean(tf.squaredDifference(bn.apply(x, i % 2 ? { training: true } : { training: true, mask }) as Tensor, target))));
+      const kwargs = { training: true, ...(i % 2 === 0 && { mask }) };
+      optimizer.minimize(() => tf.tidy(() => tf.mean(tf.squaredDifference(bn.apply(x, kwargs) as Tensor, target))));
       tf.tidy(() => { tf.batchNorm(x as never, tf.mean(x, 0) as never, tf.ones([4]) as never); });
     };
     const held = backend === 'wasm' ? heldBytes(wasmOf(tf.backend())) : () => 0;

@@ -19,9 +19,12 @@ describe('the device of the wasm backend', () => {
   it('is on its memory, and keeps little of it however many steps are taken', async () => {
     await tf.setBackend('wasm');
     const { wasm } = tf.backend() as unknown as { wasm: { HEAPU8: Uint8Array } };
-    const layer = batchNormalization({ inputShape: [4] }), rows = tf.randomNormal([8, 4]), mask = tf.tensor1d([1, 1, 1, 1, 1, 1, 1, 0], 'bool');
+    const layer = batchNormalization({ inputShape: [4] }), rows = tf.randomNormal([8, 4]);
+    const mask = tf.tensor1d([1, 1, 1, 1, 1, 1, 1, 0], 'bool');
     const step = () => tf.tidy(() => {
-      for (const kwargs of [{ training: true }, { training: true, mask }]) tf.grad((input) => layer.apply(input, kwargs) as typeof input)(rows);
+      for (const kwargs of [{ training: true }, { training: true, mask }]) {
+        tf.grad((input) => layer.apply(input, kwargs) as typeof input)(rows);
+      }
       tf.batchNorm(rows as never, tf.mean(rows, 0) as never, tf.ones([4]) as never);
     });
     const inUse = [1, 10_000].map((steps) => {
@@ -38,7 +41,8 @@ describe('a shared memory', () => {
   it('takes the same kernels, as the threaded build of tfjs needs', () => {
     const memory = new WebAssembly.Memory({ initial: 4, maximum: 100, shared: true });
     expect(memory.buffer).toBeInstanceOf(SharedArrayBuffer);
-    const engine = new Engine('wasm-simd', new FirstFit(memory as unknown as Memory, 100 * PAGE), wasmKernels(memory, kernelModuleFor(memory)));
+    const allocator = new FirstFit(memory as unknown as Memory, 100 * PAGE);
+    const engine = new Engine('wasm-simd', allocator, wasmKernels(memory, kernelModuleFor(memory)));
     const bn = new BatchNorm(3, { runtime: engine, eps: 1e-3 });
     const tensor = engine.tensor(shape, { data: x }), gradient = engine.tensor(shape, { data: dy });
     expect(distance(bn.forward(tensor).data, expected.y)).toBeLessThan(CLOSE);

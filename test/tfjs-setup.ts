@@ -50,7 +50,8 @@ export function oracle({ shape, axis, eps, x, gamma, beta, mean, variance }: Cas
     result.variance.push(channel.variance);
     own.forEach((place, i) => { result.y[place] = channel.y[i]!; });
     if (!dy) return;
-    const back = differentiate(own.map((place) => dy[place]!), values, weight, channel.mean, channel.variance, eps, given ? 'running' : 'batch');
+    const dys = own.map((place) => dy[place]!), mode = given ? 'running' : 'batch';
+    const back = differentiate(dys, values, weight, channel.mean, channel.variance, eps, mode);
     own.forEach((place, i) => { result.dx[place] = back.dx[i]!; });
     result.dgamma.push(back.dweight);
     result.dbeta.push(back.dbias);
