@@ -4,17 +4,17 @@ import { delimiter, join } from 'node:path';
 import { defineBrowserProvider } from '@vitest/browser';
 import { type Browser, type LaunchOptions, launch } from 'puppeteer-core';
 
-/** How systems call them. */
+/** The names of their executables. */
 const NAMES = {
   chrome: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
   firefox: ['firefox-esr', 'firefox'],
 };
 type Name = keyof typeof NAMES;
 
-/** Root has no sandbox; nothing but the tests is to be loaded. */
+/** No sandbox, which root cannot have; and nothing but the tests is loaded. */
 const ARGUMENTS: Record<Name, string[]> = { chrome: ['--no-sandbox', '--disable-background-networking'], firefox: [] };
 
-/** The file to start a browser by, or undefined where there is none. */
+/** The executable of a browser, undefined if there is none. */
 export function executableOf(name: Name): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter);
   return NAMES[name].flatMap((file) => folders.map((folder) => join(folder, file))).find((path) => {

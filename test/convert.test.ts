@@ -13,7 +13,7 @@ const BATCH = [{ mean: 3, variance: 14 / 3 }, { mean: 20, variance: 200 / 3 }];
 type Config = { eps?: number; momentum?: number };
 type Arrays = Partial<typeof ARRAYS>;
 
-/** Each converter, given arrays by role and a config by torch's words, spelt as the row of the table spells it. */
+/** Each converter, called with arrays by role and a config in torch's words, by the names in its row of the table. */
 type Convert = (names: string[], arrays: Arrays, config: Record<string, number>, options?: ConvertOptions) => Converted;
 const CONVERTERS: Record<string, Convert> = {
   fromTorch: (names, arrays, config, options) => fromTorch(named(names, arrays), config, options),

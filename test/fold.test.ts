@@ -8,7 +8,7 @@ import { U } from './tolerances.js';
 
 const H = 4, W = 5, KH = 2, KW = 3;
 
-/** A batch norm as training leaves one. */
+/** A batch norm with the parameters and statistics of a trained one. */
 function trained(channels: number, dtype: DType = 'float64', options: BatchNormOptions = {}): BatchNorm {
   const bn = new BatchNorm(channels, { dtype, ...options }).eval(), uniform = random(channels);
   bn.weight?.set(normal(channels, 11));
@@ -18,7 +18,7 @@ function trained(channels: number, dtype: DType = 'float64', options: BatchNormO
   return bn;
 }
 
-/** A convolution written out, on an image [in, H, W]; `at` finds a weight by output, input of the group, row, column. */
+/** A plain convolution of an image [in, H, W]; `at` reads a weight by output, input of the group, row and column. */
 function convolve(
   x: ArrayLike<number>, inputs: number, outputs: number, groups: number, padding: number,
   at: (o: number, j: number, r: number, s: number) => number, bias: ArrayLike<number> | null,
@@ -44,7 +44,7 @@ function convolve(
   return y;
 }
 
-/** A transposed convolution of PyTorch, stride 1: every input adds its weights times itself to the outputs below it. */
+/** A transposed convolution as in PyTorch, stride 1: every input adds its weights times itself to the outputs below. */
 function spread(
   x: ArrayLike<number>, inputs: number, outputs: number, groups: number, weight: ArrayLike<number>,
   bias: ArrayLike<number> | null,
@@ -99,7 +99,7 @@ const LAYERS: [string, number, number, number[], FoldOptions, 'rows' | 'image', 
     spread(x, 4, 6, 2, w, b)],
 ];
 
-/** A scale of distances. */
+/** The scale of absolute differences. */
 const absolute = () => 1;
 
 function evaluate(bn: BatchNorm, x: readonly number[], kind: 'rows' | 'image'): Float64Array {

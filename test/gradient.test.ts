@@ -20,7 +20,7 @@ describe.each(COMBINATIONS)('backward of $kind $dtype $layout', ({ kind, dtype, 
         const { mean, variance } = bn.context!;
         const weight = bn.weight![c]!, xs = places.map((place) => x[place]!), dys = places.map((place) => dy[place]!);
         const expected = differentiate(dys, xs, weight, mean[c]!, variance[c]!, bn.eps, mode);
-        // Of two values a channel dx is all but 0, a difference of terms of size weight / std.
+        // With two values per channel dx is almost 0: a difference of terms of size weight / std.
         const scale = Math.max(1, Math.abs(weight) / Math.sqrt(variance[c]! + bn.eps));
         const bound = tolerance.GOLDEN[dtype].dx * scale;
         const largest = Math.max(1, ...expected.dx.map(Math.abs));

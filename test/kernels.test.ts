@@ -6,7 +6,7 @@ import { sum } from './oracle.js';
 import { arrayOf, DTYPES, distance, KINDS, normal, RUNTIMES, random } from './setup.js';
 import * as tolerance from './tolerances.js';
 
-/** Geometries [outer, channels, inner, gap]: pitch is channels * inner + gap, to meet a slice of a larger tensor too. */
+/** Geometries [outer, channels, inner, gap]: the pitch is channels * inner + gap, as in a slice of a larger tensor. */
 const GEOMETRIES = [
   [1, 1, 1, 0], [2, 1, 1, 0], [3, 3, 1, 0], [5, 4, 1, 3], [7, 5, 1, 0], [59, 8, 1, 0], [61, 11, 1, 2], [239, 6, 1, 0],
   [241, 9, 1, 0], [300, 16, 1, 5], [33, 130, 1, 0], [5, 1200, 1, 0],
@@ -30,7 +30,7 @@ const PARAMETERS = {
 type Kernel = keyof typeof PARAMETERS;
 type Parameter<K extends Kernel> = (typeof PARAMETERS)[K][number];
 
-/** Arrays in the memory of a runtime, each with guard elements on both sides that `check` holds to their value. */
+/** Arrays in the memory of a runtime, each with guard elements on both sides; `finish` checks that they are intact. */
 class Bench {
   readonly #engine: Engine;
   readonly #dtype: DType;
@@ -50,7 +50,7 @@ class Bench {
     return at + GUARD * BYTES[dtype];
   }
 
-  /** A mask of a byte a position, packed, its rows `pitch` bytes apart; what lies between them lets nothing pass. */
+  /** Packs a mask of one byte per position, its rows `pitch` bytes apart; the bytes between rows let nothing pass. */
   putMask(bytes: Uint8Array, outer: number, pitch: number): number {
     const inner = bytes.length / outer, vectors = Math.ceil(inner / LANES[this.#dtype]);
     const at = this.#engine.allocate(Math.max(bytes.length, outer * pitch) + 2 * GUARD), first = at + GUARD;
@@ -116,7 +116,7 @@ function byChannel(geometry: Geometry, values: ArrayLike<number>): number[][] {
   return result;
 }
 
-/** Holds every element to `expected`, and the gaps between slices to what they were. */
+/** Checks every element against `expected`, and that the gaps between slices are as before. */
 function expectElements(
   geometry: Geometry, actual: Floats, before: ArrayLike<number>, expected: (c: number, index: number) => number,
   bound: number,
@@ -139,7 +139,7 @@ const cases = KINDS.flatMap((kind) =>
   ),
 );
 
-/** A mask of a byte a position, bytes between its rows once it is packed, and which positions it lets pass. */
+/** A mask of one byte per position, the pitch of its rows once packed, and which positions it lets pass. */
 function maskOf({ outer, inner }: Geometry, dtype: DType, gap: number) {
   const uniform = random(30 + gap), n = outer * inner;
   const valid = Array.from({ length: n }, (_, i) => i === n - 1 || uniform() < 0.6);
@@ -176,7 +176,7 @@ describe.each(cases)(NAME, ({ kind, dtype, geometry }) => {
   const length = outer * pitch;
   const perChannel = (seed: number, mean = 0) => arrayOf(dtype, normal(channels, seed, mean));
   const bound = tolerance.elementwise(dtype);
-  /** A mask in memory and which elements it lets pass, or none, whose pitch must not matter. */
+  /** A mask in memory and which elements it lets pass; or no mask, with a pitch that must not matter. */
   const maskIn = (bench: Bench, masked: boolean, gap: number) => {
     const open = new Array<boolean>(length).fill(true);
     if (!masked) return { open, valid: new Array<boolean>(outer * inner).fill(true), mask: 0, maskPitch: gap };
@@ -244,7 +244,7 @@ describe.each(cases)(NAME, ({ kind, dtype, geometry }) => {
     },
   );
 
-  /** Coefficients with some elements of x where (x - shift) * scale + offset is exactly 0. */
+  /** Coefficients, and an x some of whose elements make (x - shift) * scale + offset exactly 0. */
   const signed = (open: boolean[]) => {
     const x = data(10, open, 2), shift = perChannel(11, 2), scale = perChannel(21), offset = perChannel(22);
     offset[0] = 0;

@@ -26,7 +26,7 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
     bn.bias!.set(normal(channels, 2));
     return bn;
   };
-  /** Normal numbers in the layout, and what is no number where masked. */
+  /** Normal numbers in the layout, and values that are not finite where masked. */
   const data = (shape: readonly number[], seed: number, mask: Uint8Array | null, mean = 0, std = 1) => {
     const values = arrayOf(dtype, permute(normal(sizeOf(shape), seed, mean, std), shape, layout));
     if (mask === null) return values;
@@ -48,7 +48,7 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
       expect(bn.context!).toMatchObject({ count, mode: mode === 'train' ? 'batch' : 'running' });
       expect(zerosWhereMasked(shape, y, mask), 'masked y').toBe(true);
       expect(zerosWhereMasked(shape, dx, mask), 'masked dx').toBe(true);
-      // Errors as parts of what is allowed.
+      // Errors, each divided by what is allowed.
       const errors = { mean: 0, variance: 0, runningMean: 0, runningVar: 0, y: 0, dx: 0, dweight: 0, dbias: 0 };
       const note = (name: keyof typeof errors, actual: number, expected: number, bound: number) => {
         errors[name] = Math.max(errors[name], Math.abs(actual - expected) / bound);
@@ -239,7 +239,7 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
   });
 });
 
-/** Larger than what a stage holds of each of two arrays (210,000 floats): one channel of it, all, and rows. */
+/** Larger than what a stage holds of each of two arrays (210,000 floats): per channel, as a whole, and in rows. */
 const LARGE: readonly (readonly number[])[] = [[2, 2, 110_000], [3, 1, 150_000], [6_000, 40], [40, 60, 100]];
 
 const staged = COMBINATIONS.filter(({ dtype }) => dtype === 'float32');
@@ -248,7 +248,7 @@ describe.each(staged)('a mask on what passes through a stage in $kind $layout', 
     const channels = shape[1]!, size = sizeOf(shape), laidOut = shapeIn(layout, shape);
     const runtime = createRuntime({ kind });
     const uniform = random(9), mask = Uint8Array.from({ length: size / channels }, () => (uniform() < 0.7 ? 1 : 0));
-    // Neither a quarter at the start nor one at the end lets anything pass: blocks without values.
+    // The first and the last quarter let nothing pass: blocks without values.
     mask.fill(0, 0, Math.floor(mask.length / 4)).fill(0, Math.floor(mask.length * 0.75));
     const fill = (seed: number, mean: number) => {
       const next = random(seed), values = new Float32Array(size);
@@ -268,7 +268,7 @@ describe.each(staged)('a mask on what passes through a stage in $kind $layout', 
       const gradients = staged.backward(dy), ofTensors = resident.backward(dyTensor);
       expect(distance(y, yTensor.data)).toBeLessThan(2 * tolerance.GOLDEN.float32.y);
       expect(distance(gradients.dx, ofTensors.dx.data)).toBeLessThan(2 * tolerance.GOLDEN.float32.dx);
-      // Sums of some 1e5 products of size 1 are of size 300.
+      // Sums of about 1e5 products of size 1 are of size 300.
       expect(distance(gradients.dweight!, ofTensors.dweight!)).toBeLessThan(tolerance.GOLDEN.float32.parameters * 10);
       expect(distance(gradients.dbias!, ofTensors.dbias!)).toBeLessThan(tolerance.GOLDEN.float32.parameters * 10);
       expect(distance(staged.runningVar!, resident.runningVar!)).toBeLessThan(tolerance.GOLDEN.float32.running);
@@ -276,7 +276,7 @@ describe.each(staged)('a mask on what passes through a stage in $kind $layout', 
       yTensor.dispose();
       ofTensors.dx.dispose();
     }
-    // What counts by itself, through the unmasked kernels.
+    // Only the positions that count, through the unmasked kernels.
     const valid: number[] = [], count = mask.filter(Boolean).length;
     const inner = layout === 'channels-first' ? size / channels / shape[0]! : 1;
     mask.forEach((counts, position) => { if (counts) valid.push(position); });
@@ -302,7 +302,7 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
     const mask = new Uint8Array(40_000).fill(1), x = runtime.tensor(shape, { data: normal(80_000, 1) });
     const tensors: Tensor[] = [runtime.tensor([88_000])];
     const before = everything(bn), inUse = runtime.bytesInUse;
-    // y has its place, the mask has not.
+    // There is room for y, but not for the mask.
     expect(() => bn.forward(x, { mask })).toThrow(RangeError);
     expect(runtime.bytesInUse).toBe(inUse);
     expect(everything(bn)).toEqual(before);
@@ -345,7 +345,7 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
     const bn = new BatchNorm(2, { runtime }), tensor = (data: Float32Array) => runtime.tensor(shape, { data });
     const y = bn.forward(x, shape, { mask, residual }), { dx } = bn.backward(dy);
     const yTensor = bn.forward(tensor(x), { mask, residual: tensor(residual) }), dxTensor = bn.backward(tensor(dy)).dx;
-    // Values up to 3 where the table has 16.
+    // Values up to 3, where the table assumes 16.
     expect(distance(y, yTensor.data)).toBeLessThan(tolerance.elementwise('float32') / 2);
     expect(distance(dx, dxTensor.data)).toBeLessThan(tolerance.elementwise('float32') / 2);
     const masked = (values: ArrayLike<number>) => mask.every((byte, i) => (byte !== 0) === !Object.is(values[i], 0));
@@ -359,7 +359,7 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
     const first = Uint8Array.from({ length: 40_000 }, (_, i) => i % 2), second = first.map((byte) => 1 - byte);
     const bn = new BatchNorm(2, { runtime });
     const out = bn.forward(x, { mask: first }), rest = runtime.tensor([25_000]);
-    // The mask has no place.
+    // There is no room for the mask.
     expect(() => bn.forward(x, { mask: second, out })).toThrow(RangeError);
     rest.dispose();
     const dx = bn.backward(dy, { out: dy }).dx.data;

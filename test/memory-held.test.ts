@@ -1,8 +1,8 @@
-/** What the package holds beyond what its user gave it, asked of fresh processes with the build in dist/. */
+/** The memory that the package holds beyond what its user gave it, in fresh processes with the build in dist/. */
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 
-/** The bound: 2 MB, and 64 bytes a channel. */
+/** The bound: 2 MB and 64 bytes per channel. */
 const boundOf = (channels: number) => 2e6 + 64 * channels;
 const SHAPES = ['60x100', '256x1024', '8x64x56x56', '2x64x224x224', '4x65536x4', '2x300000'];
 

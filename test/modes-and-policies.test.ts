@@ -62,7 +62,7 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
     places.forEach((of, c) => {
       const of_ = (values: Floats) => of.map((place) => values[place]!);
       const expected = differentiate(of_(dy), of_(x), bn.weight?.[c] ?? 1, mean[c]!, variance[c]!, bn.eps, taken);
-      // dy has a mean of 2 and a deviation of 3: about four times what the bounds are for.
+      // dy has a mean of 2 and a standard deviation of 3: about four times what the bounds assume.
       expect(distance(of_(dx), expected.dx)).toBeLessThanOrEqual(4 * tolerance.GOLDEN[dtype].dx);
       const allowed = 4 * tolerance.GOLDEN[dtype].parameters;
       if (dweight) expect(distance([dweight[c]!], [expected.dweight])).toBeLessThanOrEqual(allowed);

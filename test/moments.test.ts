@@ -11,7 +11,7 @@ import {
 } from './setup.js';
 import * as tolerance from './tolerances.js';
 
-/** Channels-first shapes of parts that differ in their number of samples; the last has none. */
+/** Channels-first shapes of parts with different numbers of samples, the last without any. */
 const PARTS = [[5, 3, 7], [1, 3, 7], [9, 3, 7], [0, 3, 7]] as const;
 const WHOLE = [15, 3, 7];
 
@@ -214,7 +214,7 @@ describe.each(COMBINATIONS)('forwardWith and backwardWith in $kind $dtype $layou
   it.each(variants)('of the parts equal forward and backward of the whole: %s', (variant) => {
     const masked = variant.includes('mask'), residual = variant.includes('residual'), inMemory = variant === 'tensors';
     const long = variant === 'all in the stage twice';
-    // Long ones: the first part does not fit into the stage, and its groups are some of one block, some of several.
+    // If long, the first part does not fit into the stage: some of its groups are one block, some several.
     const shapes = long ? [3, 1, 1, 0].map((n) => [n, 3, 24_001]) : PARTS, wholeShape = long ? [5, 3, 24_001] : WHOLE;
     const options = variant.includes('relu') ? { activation: 'relu' as const } : {};
     const bn = make(options), big = make(options);
@@ -222,7 +222,7 @@ describe.each(COMBINATIONS)('forwardWith and backwardWith in $kind $dtype $layou
     const parts = shapes.map((shape, i) => ({
       shape: shapeIn(layout, shape),
       x: data(shape, 20 + i), dy: data(shape, 30 + i), z: residual ? data(shape, 40 + i) : arrayOf(dtype, []),
-      // The second has no values that count, the last has none at all.
+      // In the second nothing counts, and the last is empty.
       mask: i === 1 ? new Uint8Array(sizeOf(shape) / 3) : maskOf(sizeOf(shape) / 3, 50 + i),
     }));
     const all = (pick: (part: (typeof parts)[number]) => Floats) => concatenate(dtype, parts.map(pick));

@@ -48,7 +48,7 @@ describe.each(COMBINATIONS)('accuracy of $kind $dtype $layout', ({ kind, dtype, 
   ])('holds them on 1e5 values a channel at mean / std of 0 to 1e6: %j', (shape) => {
     for (const mean of [0, 1e2, 1e4, 1e6]) {
       const worst = compare(shape, normal(sizeOf(shape), 2, mean), setting);
-      // An array of 2.4 MB passes the stage in parts, whose means are rounded.
+      // An array of 2.4 MB goes through the stage in parts, whose means are rounded.
       expect(worst.variance).toBeLessThan(tolerance.variance(dtype, mean));
       expect(worst.y).toBeLessThan(tolerance.y(dtype, mean));
     }
@@ -95,7 +95,7 @@ describe.each(COMBINATIONS)('accuracy of $kind $dtype $layout', ({ kind, dtype, 
     const count = 4096;
     for (const shape of [[count, 2], [4, 2, count / 4]]) {
       const values = normal(2 * count, 4, 1e5);
-      // Whatever eight positions spread evenly are looked at, these runs of zeros around them cover.
+      // Runs of zeros that cover any eight evenly spread positions from which a shift may be taken.
       placesOf(shape, 'channels-first').forEach((places) => {
         for (let s = 0; s < 16; s++) {
           for (let i = -1; i <= 1; i++) {

@@ -45,7 +45,7 @@ function readTensor(message: Uint8Array): { shape: number[]; values: number[] } 
   return { shape, values };
 }
 
-/** The attributes of a model's only node: ModelProto.graph 7, GraphProto.node 1, NodeProto.attribute 5. */
+/** The attributes of the only node of a model: ModelProto.graph 7, GraphProto.node 1, NodeProto.attribute 5. */
 function readAttributes(model: Uint8Array): Record<string, number> {
   const within = (message: Uint8Array, wanted: number) =>
     [...fieldsOf(message)].filter(([number]) => number === wanted).map(([, , bytes]) => bytes);
@@ -82,7 +82,7 @@ it('the files say what each test is about', () => {
   ]);
 });
 
-// The expected values are float32 themselves: float64 cannot be held to more than that.
+// The expected values are float32, so that float64 cannot be checked more closely either.
 const bound = GOLDEN.float32;
 
 describe.each(COMBINATIONS)('ONNX against $kind $dtype $layout', ({ kind, dtype, layout }) => {

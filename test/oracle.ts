@@ -33,7 +33,7 @@ export function normalise(
   x: readonly number[], weight: number, bias: number, eps: number, given?: { mean: number; variance: number },
 ): Channel {
   const n = x.length;
-  // The mean in two steps, so that its error is that of one rounding also where it is large against the deviations.
+  // The mean in two steps, so that its error is one rounding even where it is large compared to the deviations.
   const first = sum(x as number[]) / n;
   const mean = given ? given.mean : first + sum(x.map((value) => value - first)) / n;
   const variance = given ? given.variance : sum(x.map((value) => (value - mean) ** 2)) / n;
@@ -41,7 +41,7 @@ export function normalise(
   return { mean, variance, y: x.map((value) => (std === 0 ? 0 : ((value - mean) / std) * weight) + bias) };
 }
 
-/** The chain of section 3, term by term and not simplified. */
+/** The chain rule of section 3, term by term and not simplified. */
 export function differentiate(
   dy: readonly number[], x: readonly number[], weight: number, mean: number, variance: number, eps: number,
   mode: 'batch' | 'running',
@@ -58,7 +58,7 @@ export function differentiate(
   return { dx, dweight, dbias };
 }
 
-/** Central differences of a loss by every element of `values`, which are as before in the end. */
+/** Central differences of a loss with respect to every element of `values`, which is unchanged at the end. */
 export function differences(values: Float32Array | Float64Array, loss: () => number): number[] {
   return Array.from(values as ArrayLike<number>, (value, i) => {
     const h = 1e-5;

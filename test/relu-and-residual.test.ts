@@ -289,7 +289,7 @@ describe.each(doubles)(NAME, ({ kind, layout, mode, residual, masked }) => {
       const y = enter(bn, mode).forward(x, laidOut, options);
       return y.reduce((total, value, i) => total + value * dy[i]!, 0);
     };
-    // No y so near 0 that a step of 1e-5 would carry it across.
+    // No y is so near 0 that a step of 1e-5 could change its sign.
     const near = enter(new BatchNorm(4, { dtype: 'float64', layout, runtime: RUNTIMES[kind] }), mode);
     near.loadStateDict(bn.stateDict());
     expect(near.forward(x, laidOut, options).every((value) => value === 0 || Math.abs(value) > 1e-4)).toBe(true);
@@ -304,7 +304,7 @@ describe.each(doubles)(NAME, ({ kind, layout, mode, residual, masked }) => {
   });
 });
 
-/** More than a stage holds of two or more arrays: of all, of one channel, of rows. */
+/** Larger than what a stage holds of two or more arrays: as a whole, per channel, and in rows. */
 const LARGE: readonly (readonly number[])[] = [[2, 2, 110_000], [3, 1, 150_000], [6_000, 40], [40, 60, 100]];
 
 const staged = COMBINATIONS.filter(({ dtype }) => dtype === 'float32');
@@ -330,7 +330,7 @@ describe.each(staged)('relu and residual through a stage in $kind $layout', ({ k
         const y = staged.forward(x, laidOut, residual ? { residual: z } : {});
         const yt = resident.forward(xt, residual ? { residual: zt } : {});
         expect(distance(y, yt.data)).toBeLessThan(2 * tolerance.GOLDEN.float32.y);
-        // The same signs, so that the gradients may be compared: a y at the edge may be 0 in one and not in the other.
+        // Gradients only where the signs agree: a y near 0 may be 0 in one of them and not in the other.
         const gradient = dy.map((value, i) => (y[i]! > 0 === yt.data[i]! > 0 ? value : 0));
         dyt.data.set(gradient);
         const gradients = staged.backward(gradient), ofTensors = resident.backward(dyt);
@@ -351,7 +351,7 @@ describe.each(staged)('relu and residual through a stage in $kind $layout', ({ k
 });
 
 describe.each(KINDS)('what fits into a stage at once in %s', (kind) => {
-  // 1.6 MB: 401,408 floats of one array, 200,704 of each of two.
+  // 1.6 MB: 401,408 floats of one array, or 200,704 of each of two.
   it.each([
     { shape: [40, 250, 40], residual: false }, { shape: [20, 250, 40], residual: true },
   ])('has the bits of tensors: $shape, residual $residual', ({ shape, residual }) => {
@@ -372,7 +372,7 @@ describe.each(KINDS)('memory of relu and residual in %s', (kind) => {
   const shape = [2, 2, 8_000], size = 32_000;
 
   it('comes back to nothing, out of memory at whatever point', () => {
-    // 128,000 bytes each for x, z, y, dx and dresidual, 64,000 for a mask: from no room for y to room for all.
+    // x, z, y, dx and dresidual take 128,000 bytes each, a mask 64,000: from no room for y to room for all.
     const reached = new Set<string>();
     for (let pages = 6; pages < 14; pages++) {
       const runtime = createRuntime({ kind, maximumBytes: pages * 65536 });

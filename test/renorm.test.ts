@@ -8,7 +8,7 @@ import * as tolerance from './tolerances.js';
 
 interface Corrected { y: number[]; dx: number[]; dweight: number; dbias: number; r: number; d: number }
 
-/** Ioffe 2017, arXiv 1702.03275, Alg. 1 and its gradients term by term; r and d are constants to the latter. */
+/** Ioffe 2017, arXiv 1702.03275, Alg. 1 and its gradients term by term, for which r and d are constants. */
 function renormalise(
   x: readonly number[], dy: readonly number[], weight: number, bias: number, eps: number,
   running: { mean: number; variance: number }, rMax: number, dMax: number,
@@ -55,7 +55,7 @@ describe.each(COMBINATIONS)('batch renormalization in $kind $dtype $layout', ({ 
       const { rMax, dMax } = renorm, weight = bn.weight![c]!, bias = bn.bias![c]!;
       const expected = renormalise(pick(x), pick(dy), weight, bias, bn.eps, running, rMax, dMax);
       clipped.add(Math.abs(expected.d) === renorm.dMax);
-      // Weights of up to 2 times r of up to 3 multiply what y and dx have of bounds.
+      // Weights of up to 2 and r of up to 3 multiply the bounds of y and dx.
       const scale = 2 * renorm.rMax;
       expect(distance(pick(y), expected.y)).toBeLessThanOrEqual(scale * tolerance.y(dtype, 1));
       expect(distance(pick(dx), expected.dx)).toBeLessThanOrEqual(scale * tolerance.GOLDEN[dtype].dx);

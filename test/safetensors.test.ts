@@ -7,7 +7,7 @@ import { arrayOf, DTYPES, normal } from './setup.js';
 const files = ['layers', 'model'].map((name) => bytesOf(`fixtures/${name}.safetensors`));
 const [layers, model] = await Promise.all(files) as [Uint8Array, Uint8Array];
 
-/** The state of a layer of the fixtures: the formulas of make.py. */
+/** The state of a layer in the fixtures, by the formulas of make.py. */
 function stateOf(channels: number, dtype: DType, counter: number) {
   const values = (formula: (c: number) => number) =>
     arrayOf(dtype, Array.from({ length: channels }, (_, c) => formula(c)));
@@ -20,7 +20,7 @@ function stateOf(channels: number, dtype: DType, counter: number) {
 const lengthOfHeader = (bytes: Uint8Array) =>
   Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
 
-/** A file of a header, as it stands, and bytes of data. */
+/** A file with a header, taken as it stands if it is a string, and bytes of data. */
 function file(header: string | object, data: Uint8Array | number = 0): Uint8Array {
   const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
   const rest = typeof data === 'number' ? new Uint8Array(data) : data;
@@ -294,7 +294,7 @@ describe('a broken file', () => {
 
 describe('a file that does not fit the modules changes none of them', () => {
   const numbers = (length: number, dtype = 'F32') => ({ dtype, length });
-  /** A file of zeros, by name. */
+  /** A file of tensors of zeros, given by name. */
   const zeros = (entries: Record<string, { dtype: string; length: number; shape?: number[] }>) => {
     let at = 0;
     const header = Object.fromEntries(Object.entries(entries).map(([name, { dtype, length, shape = [length] }]) => {

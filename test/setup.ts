@@ -15,7 +15,7 @@ export const COMBINATIONS = KINDS.flatMap((kind) =>
   DTYPES.flatMap((dtype) => LAYOUTS.map((layout) => ({ kind, dtype, layout }))),
 );
 
-/** One runtime a kind for all tests of a file: memory is checked to come back to nothing where that matters. */
+/** One runtime per kind for all tests of a file; tests to which it matters check that all memory is given back. */
 export const RUNTIMES: Record<Kind, Runtime> = {
   'wasm-simd': createRuntime({ kind: 'wasm-simd' }),
   javascript: createRuntime({ kind: 'javascript' }),
@@ -23,7 +23,7 @@ export const RUNTIMES: Record<Kind, Runtime> = {
 
 /**
  * Shapes [N, C, ...] that break loops: one below and above a vector, two vectors and a tail, one channel, positions of
- * 1, 49 and 196, and one below and above the rows and values that are added before the sum goes into f64.
+ * 1, 49 and 196, and one below and above the number of rows and values that are added before the sum goes into f64.
  */
 export const SHAPES: readonly (readonly number[])[] = [
   [2, 1], [5, 3], [7, 4], [3, 5], [2, 11], [60, 100], [59, 6], [61, 8], [239, 3], [241, 13], [500, 2],
@@ -37,7 +37,7 @@ export function normal(n: number, seed: number, mean = 0, std = 1): number[] {
   return Array.from({ length: n }, () => mean + std * next());
 }
 
-/** An array of the dtype. Typed as one of the two, since the overloads of the package want to know which. */
+/** An array of the dtype. Its type is one of the two, since the overloads of the package take no union. */
 export function arrayOf(dtype: 'float64', values: ArrayLike<number>): Float64Array;
 export function arrayOf(dtype: DType, values: ArrayLike<number>): Float32Array;
 export function arrayOf(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {
@@ -106,7 +106,7 @@ export function everything(bn: BatchNorm) {
   return { state: bn.stateDict(), training: bn.training, batches: bn.numBatchesTracked, context: bn.context };
 }
 
-/** 1 for about two positions in three. */
+/** A mask that lets about two positions in three pass. */
 export function maskOf(positions: number, seed: number): Uint8Array {
   const uniform = random(seed);
   return Uint8Array.from({ length: positions }, () => (uniform() < 0.67 ? 1 : 0));

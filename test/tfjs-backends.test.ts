@@ -10,7 +10,7 @@ const { batchNorm, batchNormalization } = registerBatchNorm(tf);
 
 interface Wasm { HEAPU8: Uint8Array; _malloc(bytes: number): number; _free(address: number): void }
 const wasmOf = (backend: KernelBackend) => (backend as unknown as { wasm: Wasm }).wasm;
-/** Counts the bytes that are taken from here on and not given back. */
+/** Counts the bytes that are allocated from here on and not freed. */
 function heldBytes(wasm: Wasm): () => number {
   const { _malloc, _free } = wasm, sizes = new Map<number, number>();
   wasm._malloc = (bytes) => { const at = _malloc(bytes); sizes.set(at, bytes); return at; };
@@ -38,7 +38,7 @@ describe('on the memory of the wasm backend', () => {
     const read = vi.spyOn(backend, 'readSync'), write = vi.spyOn(backend, 'write');
     const { y } = batchNorm(input, { axis: 1 });
     expect(read).not.toHaveBeenCalled();
-    // Outputs are written by kernels: tfjs makes them without values.
+    // Kernels write the outputs: tfjs makes them without values.
     expect(write.mock.calls.every(([values]) => values === null)).toBe(true);
     vi.restoreAllMocks();
     tf.dispose([y, input]);
@@ -51,7 +51,7 @@ describe('on the memory of the wasm backend', () => {
     const large = tf.tensor1d(new Float32Array(before / 4));
     expect(bytes()).toBeGreaterThan(before);
     check(input);
-    // Once more than all there was is free again, and not enough for an output: the call itself grows memory.
+    // `large` is free again, but that is not enough for an output: the call itself grows the memory.
     large.dispose();
     const grown = bytes(), rows = Math.ceil(grown / 4 / 4 / 1.5);
     const big = tf.fill([rows, 4], 3), between = bytes();
@@ -80,7 +80,7 @@ describe('on the memory of the wasm backend', () => {
     const wasm = wasmOf(tf.backend()), { _malloc } = wasm, input = tf.zeros([2, 6000]), { numTensors } = tf.memory();
     const ids = tf.backend().numDataIds();
     check();
-    // Scratch of so many channels is asked of the backend, after the outputs.
+    // Scratch for so many channels is allocated by the backend, after the outputs.
     vi.spyOn(wasm, '_malloc').mockImplementation((bytes) => (bytes > 100_000 && bytes !== 48_000 ? 0 : _malloc(bytes)));
     expect(() => batchNorm(input)).toThrow(RangeError);
     vi.restoreAllMocks();

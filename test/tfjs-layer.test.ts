@@ -98,7 +98,7 @@ describe.each(BACKENDS)('the layer on %s', (backend) => {
     model.setWeights([[1, 2, 3], [0, 1, 0], [1, 2, 1], [2, 3, 4]].map((values) => tf.tensor1d(values)));
     const y = model.predict(tf.tensor(stock.x, [2, 4, 3])) as Tensor;
     expect(distance(numbers(y), (stock.y as number[][][]).flat(2))).toBeLessThan(CLOSE);
-    // And what it saves is what the stock layer loads.
+    // The stock layer loads what it saves.
     const saved = JSON.parse(JSON.stringify(model.toJSON(null, false)));
     expect(saved.config.layers[0])
       .toMatchObject({ class_name: 'BatchNormalization', config: { axis: -1, momentum: 0.99 } });
@@ -257,7 +257,7 @@ describe.each(BACKENDS)('the layer on %s', (backend) => {
       model.compile({ optimizer: tf.train.sgd(0), loss: 'meanSquaredError' });
       await model.fit(tokens, tf.zeros([2, 3, 2]), { epochs: 1, verbose: 0 });
       expect(distance(moving(bn)[0]!, [3, 4])).toBeLessThan(CLOSE);
-      // Moving statistics are those of the batch now, so that inference gives what training gave.
+      // Moving statistics are now those of the batch: inference gives what training gave.
       const sequences = numbers(tf.model({ inputs: model.inputs, outputs: rnn.output }).predict(tokens) as Tensor);
       const expected = oracle({ shape: [3, 2], axis: -1, eps: 1e-3, x: [0, 1, 2, 3, 6, 7].map((i) => sequences[i]!) });
       expect(distance(moving(later)[0]!, expected.mean)).toBeLessThan(1e-5);

@@ -5,7 +5,7 @@ import { BACKENDS, oracle, tf } from './tfjs-setup.js';
 
 const { batchNorm } = registerBatchNorm(tf);
 
-/** Every axis of every rank from 1 to 6; sizes that no other axis has, so that a wrong one is seen. */
+/** Every axis of every rank from 1 to 6, mostly of different sizes, so that a wrong one shows. */
 const SHAPES = [[7], [5, 3], [3, 4, 5], [2, 3, 4, 5], [2, 3, 2, 4, 3], [2, 1, 3, 2, 2, 5]];
 const CASES = [
   ...SHAPES.flatMap((shape) => shape.map((_, axis) => ({ shape, axis: axis % 2 === 0 ? axis : axis - shape.length }))),
@@ -66,7 +66,7 @@ describe.each(BACKENDS)('batchNorm on %s', (backend) => {
     });
   });
 
-  /** A loss with everything in it, by central differences in f64. */
+  /** A loss of all three results, in f64 for central differences. */
   function loss(x: number[], gamma: number[], beta: number[], shape: number[], axis: number, w: number[][]): number {
     const { y, mean, variance } = oracle({ shape, axis, eps: 0.1, x, gamma, beta });
     const dotted = (values: number[], weights: number[]) =>
@@ -106,7 +106,7 @@ describe.each(BACKENDS)('batchNorm on %s', (backend) => {
 
     it('has gradients of gradients', () => {
       const seeds = [normal(size, 21), normal(channels, 22), normal(channels, 23)];
-      // A function of the first gradients, as gradient penalties are, differentiated by everything once more.
+      // A function of the first gradients, as a gradient penalty is, differentiated again with respect to all inputs.
       const penalty = (...inputs: ReturnType<typeof tf.tensor>[]) => {
         const first = tf.grads((...again) => lossOf(again))(inputs);
         return tf.addN(first.map((gradient, i) => tf.sum(tf.mul(gradient, tf.tensor(seeds[i]!, gradient.shape)))));

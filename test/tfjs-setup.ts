@@ -6,7 +6,7 @@ import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { differentiate, normalise } from './oracle.js';
 import { sizeOf } from './setup.js';
 
-/** Node reads the backend's wasm files, a browser fetches them. */
+/** The folder of the backend's wasm files, which Node reads and a browser fetches. */
 const here = import.meta.url, files = new URL('../node_modules/@tensorflow/tfjs-backend-wasm/dist/', here);
 setWasmPaths(files.protocol === 'file:' ? decodeURIComponent(files.pathname) : files.href);
 
@@ -15,7 +15,7 @@ export const tf = { ...core, ...layers };
 
 export const BACKENDS = ['wasm', 'cpu'] as const;
 
-/** For each channel of an axis, the places of its values. */
+/** The indices of the values of each channel along an axis. */
 export function placesOn(shape: readonly number[], axis: number): number[][] {
   const at = axis < 0 ? axis + shape.length : axis, channels = shape[at]!;
   const inner = sizeOf(shape.slice(at + 1));

@@ -5,12 +5,12 @@ export const U: Record<DType, number> = { float32: 2 ** -24, float64: 2 ** -53 }
 
 /**
  * Of the batch mean, in standard deviations. The shift is exact and a lane adds 60 deviations before f64:
- * 62 u of their mean absolute value. To which f64 adds its own rounding of the mean.
+ * 62 u of their mean absolute value. f64 adds its own rounding of the mean.
  */
 export const mean = (dtype: DType, meanOverStd: number) => 62 * U[dtype] + 2 * U.float64 * meanOverStd;
 
 /**
- * Of the batch variance, relative: 62 additions and two roundings a square, 64 u = 3.8e-6 in float32. Plain f64 sums
+ * Of the batch variance, relative: 62 additions and two roundings per square, 64 u = 3.8e-6 in float32. Plain f64 sums
  * drift by 1e-13; where parts are merged, their rounded means enter times the distance between them.
  */
 export const variance = (dtype: DType, meanOverStd = 0) => 64 * U[dtype] + 1e-13 + U.float64 * meanOverStd;
