@@ -1,5 +1,5 @@
-import { closed, closedRow, writeTable } from './mask';
-import { General, is, Masked, Plain, Residual } from './tags';
+import { closed, closedRow, kept, writeTable } from './mask';
+import { is, Masked, Plain, Residual } from './tags';
 import { lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
@@ -21,45 +21,34 @@ export function affine<T>(
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
   const f = v128.splat<T>(floor);
-  if (z && mask) {
-    walk<T, General>(y, x, z, mask, shift, scale, offset, f, outer, channels, inner, pitch, maskPitch, scratch);
+  if (mask) {
+    if (z) walk<T, Residual, Masked>(y, x, z, mask, shift, scale, offset, f, outer, channels, inner, pitch, maskPitch, scratch);
+    else walk<T, Plain, Masked>(y, x, 0, mask, shift, scale, offset, f, outer, channels, inner, pitch, maskPitch, scratch);
   } else if (z) {
-    walk<T, Residual>(y, x, z, 0, shift, scale, offset, f, outer, channels, inner, pitch, 0, scratch);
-  } else if (mask) {
-    walk<T, Masked>(y, x, 0, mask, shift, scale, offset, f, outer, channels, inner, pitch, maskPitch, scratch);
+    walk<T, Residual, Plain>(y, x, z, 0, shift, scale, offset, f, outer, channels, inner, pitch, 0, scratch);
   } else {
-    walk<T, Plain>(y, x, 0, 0, shift, scale, offset, f, outer, channels, inner, pitch, 0, scratch);
+    walk<T, Plain, Plain>(y, x, 0, 0, shift, scale, offset, f, outer, channels, inner, pitch, 0, scratch);
   }
-}
-
-// @ts-ignore: decorator
-@inline function hasMask<R>(): bool {
-  return is<R, Masked>() || is<R, General>();
-}
-
-// @ts-ignore: decorator
-@inline function hasResidual<R>(): bool {
-  return is<R, Residual>() || is<R, General>();
 }
 
 /** The operator on one vector. pmax is y < floor ? floor : y, so NaN passes through. */
 // @ts-ignore: decorator
-@inline function op<T, R>(x: v128, z: v128, k: v128, a: v128, b: v128, floor: v128, m: v128): v128 {
+@inline function op<T, R, M>(x: v128, z: v128, k: v128, a: v128, b: v128, floor: v128, m: v128): v128 {
   let y = v128.add<T>(v128.mul<T>(v128.sub<T>(x, k), a), b);
-  if (hasResidual<R>()) y = v128.add<T>(y, z);
+  if (is<R, Residual>()) y = v128.add<T>(y, z);
   y = v128.pmax<T>(y, floor);
-  return hasMask<R>() ? v128.andnot(y, m) : y;
+  return kept<M>(y, m);
 }
 
-function walk<T, R>(
+function walk<T, R, M>(
   y: usize, x: usize, z: usize, mask: usize, k: usize, a: usize, b: usize, floor: v128,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
   const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
   // A mask has one byte for all channels of a row, but columns of several rows side by side need several.
-  const repeat = hasMask<R>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
+  const repeat = is<M, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
-    planes<T, R>(y, x, z, mask, k, a, b, floor, outer, channels, inner, step, maskStep, scratch);
+    planes<T, R, M>(y, x, z, mask, k, a, b, floor, outer, channels, inner, step, maskStep, scratch);
     return;
   }
   interleave<T>(scratch, 3, 0, k, channels, repeat, inner);
@@ -67,21 +56,21 @@ function walk<T, R>(
   interleave<T>(scratch, 3, 2, b, channels, repeat, inner);
   const together = inner == 1 ? repeat : 1;
   const wide = outer / together, bytes = <usize>(wide * together) * step;
-  rows<T, R>(y, x, z, mask, scratch, floor, wide, channels * repeat, step * together, maskStep);
+  rows<T, R, M>(y, x, z, mask, scratch, floor, wide, channels * repeat, step * together, maskStep);
   if (together > 1) {
-    rows<T, R>(y + bytes, x + bytes, z + bytes, 0, scratch, floor, outer - wide * together, channels, step, 0);
+    rows<T, R, M>(y + bytes, x + bytes, z + bytes, 0, scratch, floor, outer - wide * together, channels, step, 0);
   }
 }
 
-function planes<T, R>(
+function planes<T, R, M>(
   y: usize, x: usize, z: usize, mask: usize, k: usize, a: usize, b: usize, floor: v128,
   outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, table: usize,
 ): void {
   const plane = <usize>inner * sizeof<T>();
-  if (hasMask<R>()) writeTable<T>(table);
+  if (is<M, Masked>()) writeTable<T>(table);
   for (let o = 0; o < outer; ++o) {
     for (let i: usize = 0, p: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), p += plane) {
-      run<T, R>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner, table);
+      run<T, R, M>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner, table);
     }
     y += step; x += step; z += step; mask += maskStep;
   }
@@ -89,7 +78,7 @@ function planes<T, R>(
 
 /** One plane: n consecutive values of one channel. Inlined, since a call for each takes a third longer on 7x7. */
 // @ts-ignore: decorator
-@inline function run<T, R>(
+@inline function run<T, R, M>(
   y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32, table: usize,
 ): void {
   const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(scale), b = v128.load_splat<T>(offset);
@@ -97,25 +86,25 @@ function planes<T, R>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const z0 = hasResidual<R>() ? v128.load(z) : k, z1 = hasResidual<R>() ? v128.load(z, 16) : k;
-    const m0 = hasMask<R>() ? closed(load<u8>(mask), table) : k, m1 = hasMask<R>() ? closed(load<u8>(mask, 1), table) : k;
-    const u = op<T, R>(v128.load(x), z0, k, a, b, floor, m0), v = op<T, R>(v128.load(x, 16), z1, k, a, b, floor, m1);
+    const z0 = is<R, Residual>() ? v128.load(z) : k, z1 = is<R, Residual>() ? v128.load(z, 16) : k;
+    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
+    const u = op<T, R, M>(v128.load(x), z0, k, a, b, floor, m0), v = op<T, R, M>(v128.load(x, 16), z1, k, a, b, floor, m1);
     v128.store(y, u);
     v128.store(y, v, 16);
     x += 32; y += 32;
-    if (hasResidual<R>()) z += 32;
-    if (hasMask<R>()) mask += 2;
+    if (is<R, Residual>()) z += 32;
+    if (is<M, Masked>()) mask += 2;
   }
   if (x < end) {
-    const z0 = hasResidual<R>() ? v128.load(z) : k, m0 = hasMask<R>() ? closed(load<u8>(mask), table) : k;
-    v128.store(y, op<T, R>(v128.load(x), z0, k, a, b, floor, m0));
+    const z0 = is<R, Residual>() ? v128.load(z) : k, m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    v128.store(y, op<T, R, M>(v128.load(x), z0, k, a, b, floor, m0));
     y += 16;
-    if (hasResidual<R>()) z += 16;
-    if (hasMask<R>()) mask += 1;
+    if (is<R, Residual>()) z += 16;
+    if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    const z0 = hasResidual<R>() ? loadTail<T>(z, rest) : k, m0 = hasMask<R>() ? closed(load<u8>(mask), table) : k;
-    storeTail<T>(y, op<T, R>(loadTail<T>(end, rest), z0, k, a, b, floor, m0), rest);
+    const z0 = is<R, Residual>() ? loadTail<T>(z, rest) : k, m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    storeTail<T>(y, op<T, R, M>(loadTail<T>(end, rest), z0, k, a, b, floor, m0), rest);
   }
 }
 
@@ -123,7 +112,7 @@ function planes<T, R>(
  * Two rows at a step share the loads of the coefficients. They lie half the tensor apart: two streams side by side are
  * what prefetchers follow best, where rows within one page confuse them (see bench/NOTES.md).
  */
-function rows<T, R>(
+function rows<T, R, M>(
   y: usize, x: usize, z: usize, mask: usize, records: usize, floor: v128,
   outer: i32, columns: i32, step: usize, maskStep: usize,
 ): void {
@@ -132,62 +121,57 @@ function rows<T, R>(
   const block = rowsPerBlock(step);
   for (let o = 0; o < half; o += block) {
     const n = min(block, half - o);
-    rowPairs<T, R>(y, x, z, mask, records, floor, n, full, rest, step, maskStep, <usize>half * step, <usize>half * maskStep);
+    rowPairs<T, R, M>(y, x, z, mask, records, floor, n, full, rest, step, maskStep, <usize>half * step, <usize>half * maskStep);
     const bytes = <usize>n * step;
     y += bytes; x += bytes; z += bytes; mask += <usize>n * maskStep;
   }
   if (outer & 1) {
     // The last row, as a pair with itself.
     const bytes = <usize>half * step;
-    rowPairs<T, R>(
+    rowPairs<T, R, M>(
       y + bytes, x + bytes, z + bytes, mask + <usize>half * maskStep, records, floor, 1, full, rest, step, 0, 0, 0,
     );
   }
 }
 
 /** n pairs of rows, those of a pair `apart`; both are read before either is written, for they may be the same. */
-function rowPairs<T, R>(
+function rowPairs<T, R, M>(
   yRow: usize, xRow: usize, zRow: usize, mask: usize, records: usize, floor: v128,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
-  let m0 = v128.splat<i32>(0), m1 = m0;
   for (; n > 0; --n) {
     let y0 = yRow, y1 = yRow + apart, x0 = xRow, x1 = xRow + apart, z0 = zRow, z1 = zRow + apart, c = records;
-    if (hasMask<R>()) {
-      m0 = closedRow<Masked>(mask);
-      m1 = closedRow<Masked>(mask + maskApart);
-      mask += maskStep;
-    }
+    const m0 = closedRow<M>(mask), m1 = closedRow<M>(mask + maskApart);
     const end = x0 + full, pairs = end - 16;
     while (x0 < pairs) {
       const k0 = v128.load(c), a0 = v128.load(c, 16), b0 = v128.load(c, 32);
-      const u0 = op<T, R>(v128.load(x0), hasResidual<R>() ? v128.load(z0) : k0, k0, a0, b0, floor, m0);
-      const u1 = op<T, R>(v128.load(x1), hasResidual<R>() ? v128.load(z1) : k0, k0, a0, b0, floor, m1);
+      const u0 = op<T, R, M>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k0, k0, a0, b0, floor, m0);
+      const u1 = op<T, R, M>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k0, k0, a0, b0, floor, m1);
       v128.store(y0, u0);
       v128.store(y1, u1);
       const k1 = v128.load(c, 48), a1 = v128.load(c, 64), b1 = v128.load(c, 80);
-      const v0 = op<T, R>(v128.load(x0, 16), hasResidual<R>() ? v128.load(z0, 16) : k1, k1, a1, b1, floor, m0);
-      const v1 = op<T, R>(v128.load(x1, 16), hasResidual<R>() ? v128.load(z1, 16) : k1, k1, a1, b1, floor, m1);
+      const v0 = op<T, R, M>(v128.load(x0, 16), is<R, Residual>() ? v128.load(z0, 16) : k1, k1, a1, b1, floor, m0);
+      const v1 = op<T, R, M>(v128.load(x1, 16), is<R, Residual>() ? v128.load(z1, 16) : k1, k1, a1, b1, floor, m1);
       v128.store(y0, v0, 16);
       v128.store(y1, v1, 16);
       x0 += 32; x1 += 32; y0 += 32; y1 += 32; c += 96;
-      if (hasResidual<R>()) { z0 += 32; z1 += 32; }
+      if (is<R, Residual>()) { z0 += 32; z1 += 32; }
     }
     if (x0 < end) {
       const k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
-      const u0 = op<T, R>(v128.load(x0), hasResidual<R>() ? v128.load(z0) : k, k, a, b, floor, m0);
-      const u1 = op<T, R>(v128.load(x1), hasResidual<R>() ? v128.load(z1) : k, k, a, b, floor, m1);
+      const u0 = op<T, R, M>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k, k, a, b, floor, m0);
+      const u1 = op<T, R, M>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k, k, a, b, floor, m1);
       v128.store(y0, u0);
       v128.store(y1, u1);
       x0 += 16; x1 += 16; y0 += 16; y1 += 16; z0 += 16; z1 += 16; c += 48;
     }
     if (rest) {
       const k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
-      const u0 = op<T, R>(loadEnd<T>(x0, rest), hasResidual<R>() ? loadEnd<T>(z0, rest) : k, k, a, b, floor, m0);
-      const u1 = op<T, R>(loadEnd<T>(x1, rest), hasResidual<R>() ? loadEnd<T>(z1, rest) : k, k, a, b, floor, m1);
+      const u0 = op<T, R, M>(loadEnd<T>(x0, rest), is<R, Residual>() ? loadEnd<T>(z0, rest) : k, k, a, b, floor, m0);
+      const u1 = op<T, R, M>(loadEnd<T>(x1, rest), is<R, Residual>() ? loadEnd<T>(z1, rest) : k, k, a, b, floor, m1);
       storeEnd<T>(y0, u0, rest);
       storeEnd<T>(y1, u1, rest);
     }
-    yRow += step; xRow += step; zRow += step;
+    yRow += step; xRow += step; zRow += step; mask += maskStep;
   }
 }
