@@ -1,6 +1,6 @@
 import { closed, closedRow, kept, writeTable } from './mask';
-import { is, Masked, Plain, Residual } from './tags';
-import { lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
+import { End, is, Masked, Plain, Residual, Whole } from './tags';
+import { lanes, loadPart, loadTail, storePart, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, repeatOf } from './wide';
 
@@ -134,6 +134,18 @@ function rows<T, R, M>(
   }
 }
 
+/** The operator on a vector of each of two rows, or on n elements at their end, with the record at c. */
+// @ts-ignore: decorator
+@inline function pair<T, R, M, V>(
+  y0: usize, y1: usize, x0: usize, x1: usize, z0: usize, z1: usize, c: usize, floor: v128, m0: v128, m1: v128, n: i32 = 0,
+): void {
+  const k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
+  const u0 = op<T, R, M>(loadPart<T, V>(x0, n), is<R, Residual>() ? loadPart<T, V>(z0, n) : k, k, a, b, floor, m0);
+  const u1 = op<T, R, M>(loadPart<T, V>(x1, n), is<R, Residual>() ? loadPart<T, V>(z1, n) : k, k, a, b, floor, m1);
+  storePart<T, V>(y0, u0, n);
+  storePart<T, V>(y1, u1, n);
+}
+
 /** n pairs of rows, those of a pair `apart`; both are read before either is written, for they may be the same. */
 function rowPairs<T, R, M>(
   yRow: usize, xRow: usize, zRow: usize, mask: usize, records: usize, floor: v128,
@@ -144,34 +156,16 @@ function rowPairs<T, R, M>(
     const m0 = closedRow<M>(mask), m1 = closedRow<M>(mask + maskApart);
     const end = x0 + full, pairs = end - 16;
     while (x0 < pairs) {
-      const k0 = v128.load(c), a0 = v128.load(c, 16), b0 = v128.load(c, 32);
-      const u0 = op<T, R, M>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k0, k0, a0, b0, floor, m0);
-      const u1 = op<T, R, M>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k0, k0, a0, b0, floor, m1);
-      v128.store(y0, u0);
-      v128.store(y1, u1);
-      const k1 = v128.load(c, 48), a1 = v128.load(c, 64), b1 = v128.load(c, 80);
-      const v0 = op<T, R, M>(v128.load(x0, 16), is<R, Residual>() ? v128.load(z0, 16) : k1, k1, a1, b1, floor, m0);
-      const v1 = op<T, R, M>(v128.load(x1, 16), is<R, Residual>() ? v128.load(z1, 16) : k1, k1, a1, b1, floor, m1);
-      v128.store(y0, v0, 16);
-      v128.store(y1, v1, 16);
+      pair<T, R, M, Whole>(y0, y1, x0, x1, z0, z1, c, floor, m0, m1);
+      pair<T, R, M, Whole>(y0 + 16, y1 + 16, x0 + 16, x1 + 16, z0 + 16, z1 + 16, c + 48, floor, m0, m1);
       x0 += 32; x1 += 32; y0 += 32; y1 += 32; c += 96;
       if (is<R, Residual>()) { z0 += 32; z1 += 32; }
     }
     if (x0 < end) {
-      const k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
-      const u0 = op<T, R, M>(v128.load(x0), is<R, Residual>() ? v128.load(z0) : k, k, a, b, floor, m0);
-      const u1 = op<T, R, M>(v128.load(x1), is<R, Residual>() ? v128.load(z1) : k, k, a, b, floor, m1);
-      v128.store(y0, u0);
-      v128.store(y1, u1);
+      pair<T, R, M, Whole>(y0, y1, x0, x1, z0, z1, c, floor, m0, m1);
       x0 += 16; x1 += 16; y0 += 16; y1 += 16; z0 += 16; z1 += 16; c += 48;
     }
-    if (rest) {
-      const k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
-      const u0 = op<T, R, M>(loadEnd<T>(x0, rest), is<R, Residual>() ? loadEnd<T>(z0, rest) : k, k, a, b, floor, m0);
-      const u1 = op<T, R, M>(loadEnd<T>(x1, rest), is<R, Residual>() ? loadEnd<T>(z1, rest) : k, k, a, b, floor, m1);
-      storeEnd<T>(y0, u0, rest);
-      storeEnd<T>(y1, u1, rest);
-    }
+    if (rest) pair<T, R, M, End>(y0, y1, x0, x1, z0, z1, c, floor, m0, m1, rest);
     yRow += step; xRow += step; zRow += step; mask += maskStep;
   }
 }

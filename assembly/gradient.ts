@@ -1,6 +1,6 @@
 import { closed, closedRow, writeTable } from './mask';
-import { is, Masked, Plain, Rectified } from './tags';
-import { above, lanes, loadEnd, loadTail, storeEnd, storeTail } from './vec';
+import { End, is, Masked, Plain, Rectified, Whole } from './tags';
+import { above, lanes, loadPart, loadTail, storePart, storeTail } from './vec';
 import { rowsPerBlock } from './walk';
 import { interleave, negate, repeatOf } from './wide';
 
@@ -140,12 +140,18 @@ function rows<T, R, M>(
   }
 }
 
-/** The operator on the vectors g and x, with the record at c. */
+/** The operator on a vector of each of two rows, or on n elements at their end, with the record at c. */
 // @ts-ignore: decorator
-@inline function at<T, R, M>(g: v128, x: v128, c: usize, m: v128): v128 {
-  const r = v128.load(c, 48);
+@inline function pair<T, R, M, V>(
+  dx0: usize, dx1: usize, g0: usize, g1: usize, x0: usize, x1: usize, c: usize, m0: v128, m1: v128, n: i32 = 0,
+): void {
+  const k = v128.load(c), p = v128.load(c, 16), q = v128.load(c, 32), r = v128.load(c, 48);
   const b = is<R, Rectified>() ? v128.load(c, 64) : r;
-  return op<T, R, M>(g, x, v128.load(c), v128.load(c, 16), v128.load(c, 32), r, b, m);
+  const u0 = op<T, R, M>(loadPart<T, V>(g0, n), loadPart<T, V>(x0, n), k, p, q, r, b, m0);
+  const u1 = op<T, R, M>(loadPart<T, V>(g1, n), loadPart<T, V>(x1, n), k, p, q, r, b, m1);
+  // The second row first: in the other order a walk through a ReLU takes 1.03 to 1.07 times as long on Node 20.
+  storePart<T, V>(dx1, u1, n);
+  storePart<T, V>(dx0, u0, n);
 }
 
 /** n pairs of rows, those of a pair `apart`; both are read before either is written, for they may be the same. */
@@ -154,24 +160,14 @@ function rowPairs<T, R, M>(
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,
 ): void {
   for (; n > 0; --n) {
-    let dx0 = dxRow, g0 = gRow, x0 = xRow, c = records;
+    let dx = dxRow, g = gRow, x = xRow, c = records;
     const m0 = closedRow<M>(mask), m1 = closedRow<M>(mask + maskApart);
-    const end = x0 + full;
-    while (x0 < end) {
-      const k = v128.load(c), p = v128.load(c, 16), q = v128.load(c, 32), r = v128.load(c, 48);
-      const b = is<R, Rectified>() ? v128.load(c, 64) : r;
-      const u = op<T, R, M>(v128.load(g0), v128.load(x0), k, p, q, r, b, m0);
-      const v = op<T, R, M>(v128.load(g0 + apart), v128.load(x0 + apart), k, p, q, r, b, m1);
-      v128.store(dx0, u);
-      v128.store(dx0 + apart, v);
-      x0 += 16; g0 += 16; dx0 += 16; c += 16 * recordSize<R>();
+    const end = x + full;
+    while (x < end) {
+      pair<T, R, M, Whole>(dx, dx + apart, g, g + apart, x, x + apart, c, m0, m1);
+      x += 16; g += 16; dx += 16; c += 16 * recordSize<R>();
     }
-    if (rest) {
-      const u0 = at<T, R, M>(loadEnd<T>(g0, rest), loadEnd<T>(x0, rest), c, m0);
-      const u1 = at<T, R, M>(loadEnd<T>(g0 + apart, rest), loadEnd<T>(x0 + apart, rest), c, m1);
-      storeEnd<T>(dx0, u0, rest);
-      storeEnd<T>(dx0 + apart, u1, rest);
-    }
+    if (rest) pair<T, R, M, End>(dx, dx + apart, g, g + apart, x, x + apart, c, m0, m1, rest);
     dxRow += step; gRow += step; xRow += step; mask += maskStep;
   }
 }

@@ -1,6 +1,7 @@
 /** `moments` of [outer, columns]: a record for every vector of columns in scratch. */
 import { closedRow, deviation } from './mask';
-import { CHAIN, four, fourSquares, lanes, loadEnd, spillRow } from './vec';
+import { End, Whole } from './tags';
+import { CHAIN, four, fourSquares, lanes, loadEnd, loadPart, spillRow } from './vec';
 import { clear, interleave, narrow, vectors } from './wide';
 
 /** Vectors of a record: sum d, sum d^2, K. */
@@ -59,11 +60,16 @@ function sweepRows<T, M>(
   }
 }
 
-/** Adds one vector of each of four rows to the record at c. */
+/** Adds a vector of each of four rows, or n elements at their end, to the record at c. */
 // @ts-ignore: decorator
-@inline function addFour<T>(c: usize, a: v128, b: v128, d: v128, e: v128): void {
-  v128.store(c, v128.add<T>(v128.load(c), four<T>(a, b, d, e)));
-  v128.store(c, v128.add<T>(v128.load(c, 16), fourSquares<T>(a, b, d, e)), 16);
+@inline function addFour<T, M, V>(
+  c: usize, x0: usize, x1: usize, x2: usize, x3: usize, m0: v128, m1: v128, m2: v128, m3: v128, n: i32 = 0,
+): void {
+  const k = v128.load(c, 32);
+  const d0 = deviation<T, M>(loadPart<T, V>(x0, n), k, m0), d1 = deviation<T, M>(loadPart<T, V>(x1, n), k, m1);
+  const d2 = deviation<T, M>(loadPart<T, V>(x2, n), k, m2), d3 = deviation<T, M>(loadPart<T, V>(x3, n), k, m3);
+  v128.store(c, v128.add<T>(v128.load(c), four<T>(d0, d1, d2, d3)));
+  v128.store(c, v128.add<T>(v128.load(c, 16), fourSquares<T>(d0, d1, d2, d3)), 16);
 }
 
 /** n times four rows, those of a step `apart`. */
@@ -74,22 +80,16 @@ function addFourRows<T, M>(
   for (; n > 0; --n) {
     const m0 = closedRow<M>(mask), m1 = closedRow<M>(mask + maskApart);
     const m2 = closedRow<M>(mask + 2 * maskApart), m3 = closedRow<M>(mask + 3 * maskApart);
-    let xp = x, c = records;
+    let x0 = x, c = records;
     const end = x + full;
-    while (xp < end) {
-      const k = v128.load(c, 32), x1 = xp + apart, x2 = x1 + apart, x3 = x2 + apart;
-      addFour<T>(
-        c, deviation<T, M>(v128.load(xp), k, m0), deviation<T, M>(v128.load(x1), k, m1),
-        deviation<T, M>(v128.load(x2), k, m2), deviation<T, M>(v128.load(x3), k, m3),
-      );
-      xp += 16; c += 16 * VECTORS;
+    while (x0 < end) {
+      const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart;
+      addFour<T, M, Whole>(c, x0, x1, x2, x3, m0, m1, m2, m3);
+      x0 += 16; c += 16 * VECTORS;
     }
     if (rest) {
-      const k = v128.load(c, 32), x1 = end + apart, x2 = x1 + apart, x3 = x2 + apart;
-      addFour<T>(
-        c, deviation<T, M>(loadEnd<T>(end, rest), k, m0), deviation<T, M>(loadEnd<T>(x1, rest), k, m1),
-        deviation<T, M>(loadEnd<T>(x2, rest), k, m2), deviation<T, M>(loadEnd<T>(x3, rest), k, m3),
-      );
+      const x1 = end + apart, x2 = x1 + apart, x3 = x2 + apart;
+      addFour<T, M, End>(c, end, x1, x2, x3, m0, m1, m2, m3, rest);
     }
     x += step; mask += maskStep;
   }

@@ -1,7 +1,7 @@
 /** `reduce` of [outer, columns]: a record for every vector of columns in scratch. */
 import { closedRow, deviation, kept, passing } from './mask';
-import { General, is, Plain, Rectified } from './tags';
-import { CHAIN, lanes, loadEnd, rectified, spillRow, storeEnd } from './vec';
+import { End, General, is, Plain, Rectified, Whole } from './tags';
+import { CHAIN, lanes, loadEnd, loadPart, rectified, spillRow, storeEnd } from './vec';
 import { clear, interleave, narrow, negate, vectors } from './wide';
 
 /** Vectors of a record: the lane sums of g and of g * (x - shift), shift, and scale and minus offset where x tells the sign. */
@@ -69,18 +69,18 @@ function sweepRows<T, R, M>(
   }
 }
 
-/** Adds one vector of each of four rows of x and dy to the record at c. */
+/** Adds a vector of each of four rows of dy and x, or n elements at their end, to the record at c. */
 // @ts-ignore: decorator
-@inline function addFour<T, R, M>(
-  c: usize, x0: v128, x1: v128, x2: v128, x3: v128, dy0: v128, dy1: v128, dy2: v128, dy3: v128,
-  m0: v128, m1: v128, m2: v128, m3: v128,
+@inline function addFour<T, R, M, V>(
+  c: usize, dy0: usize, dy1: usize, dy2: usize, dy3: usize, x0: usize, x1: usize, x2: usize, x3: usize,
+  m0: v128, m1: v128, m2: v128, m3: v128, n: i32 = 0,
 ): void {
   const k = v128.load(c, 32);
   const a = is<R, Rectified>() ? v128.load(c, 48) : k, b = is<R, Rectified>() ? v128.load(c, 64) : k;
-  const d0 = deviation<T, M>(x0, k, m0), d1 = deviation<T, M>(x1, k, m1);
-  const d2 = deviation<T, M>(x2, k, m2), d3 = deviation<T, M>(x3, k, m3);
-  const u0 = passing<T, R, M>(dy0, d0, a, b, m0), u1 = passing<T, R, M>(dy1, d1, a, b, m1);
-  const u2 = passing<T, R, M>(dy2, d2, a, b, m2), u3 = passing<T, R, M>(dy3, d3, a, b, m3);
+  const d0 = deviation<T, M>(loadPart<T, V>(x0, n), k, m0), d1 = deviation<T, M>(loadPart<T, V>(x1, n), k, m1);
+  const d2 = deviation<T, M>(loadPart<T, V>(x2, n), k, m2), d3 = deviation<T, M>(loadPart<T, V>(x3, n), k, m3);
+  const u0 = passing<T, R, M>(loadPart<T, V>(dy0, n), d0, a, b, m0), u1 = passing<T, R, M>(loadPart<T, V>(dy1, n), d1, a, b, m1);
+  const u2 = passing<T, R, M>(loadPart<T, V>(dy2, n), d2, a, b, m2), u3 = passing<T, R, M>(loadPart<T, V>(dy3, n), d3, a, b, m3);
   const u = v128.add<T>(v128.add<T>(u0, u1), v128.add<T>(u2, u3));
   const ud01 = v128.add<T>(v128.mul<T>(u0, d0), v128.mul<T>(u1, d1));
   const ud23 = v128.add<T>(v128.mul<T>(u2, d2), v128.mul<T>(u3, d3));
@@ -100,40 +100,30 @@ function addFourRows<T, R, M>(
   for (; n > 0; --n) {
     const m0 = closedRow<M>(mask), m1 = closedRow<M>(mask + maskApart);
     const m2 = closedRow<M>(mask + 2 * maskApart), m3 = closedRow<M>(mask + 3 * maskApart);
-    let x0 = x, g0 = dy, c = records;
+    let x0 = x, dy0 = dy, c = records;
     const end = x + full;
     if (is<R, Plain>() && is<M, Plain>()) {
       // Two vectors a step, since newer versions of V8 unroll no such loop: 0.53 instead of 0.62 ns a vector on Node 26.
       const pairs = end - 16;
       while (x0 < pairs) {
-        const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = g0 + apart, g2 = g1 + apart, g3 = g2 + apart;
-        addFour<T, R, M>(
-          c, v128.load(x0), v128.load(x1), v128.load(x2), v128.load(x3),
-          v128.load(g0), v128.load(g1), v128.load(g2), v128.load(g3), m0, m1, m2, m3,
+        const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart, dy1 = dy0 + apart, dy2 = dy1 + apart, dy3 = dy2 + apart;
+        addFour<T, R, M, Whole>(c, dy0, dy1, dy2, dy3, x0, x1, x2, x3, m0, m1, m2, m3);
+        addFour<T, R, M, Whole>(
+          c + 16 * recordSize<R>(), dy0 + 16, dy1 + 16, dy2 + 16, dy3 + 16, x0 + 16, x1 + 16, x2 + 16, x3 + 16, m0, m1, m2, m3,
         );
-        addFour<T, R, M>(
-          c + 16 * recordSize<R>(), v128.load(x0, 16), v128.load(x1, 16), v128.load(x2, 16), v128.load(x3, 16),
-          v128.load(g0, 16), v128.load(g1, 16), v128.load(g2, 16), v128.load(g3, 16), m0, m1, m2, m3,
-        );
-        x0 += 32; g0 += 32; c += 32 * recordSize<R>();
+        x0 += 32; dy0 += 32; c += 32 * recordSize<R>();
       }
     }
     while (x0 < end) {
-      const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart, g1 = g0 + apart, g2 = g1 + apart, g3 = g2 + apart;
-      addFour<T, R, M>(
-        c, v128.load(x0), v128.load(x1), v128.load(x2), v128.load(x3),
-        v128.load(g0), v128.load(g1), v128.load(g2), v128.load(g3), m0, m1, m2, m3,
-      );
-      x0 += 16; g0 += 16; c += 16 * recordSize<R>();
+      const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart, dy1 = dy0 + apart, dy2 = dy1 + apart, dy3 = dy2 + apart;
+      addFour<T, R, M, Whole>(c, dy0, dy1, dy2, dy3, x0, x1, x2, x3, m0, m1, m2, m3);
+      x0 += 16; dy0 += 16; c += 16 * recordSize<R>();
     }
     if (rest) {
-      // Not from x0 and g0: V8 would then compute what both have in common before it knows whether the loop goes on.
+      // Not from x0 and dy0: V8 would then compute what both have in common before it knows whether the loop goes on.
       const x1 = end + apart, x2 = x1 + apart, x3 = x2 + apart;
-      const h0 = dy + full, h1 = h0 + apart, h2 = h1 + apart, h3 = h2 + apart;
-      addFour<T, R, M>(
-        c, loadEnd<T>(end, rest), loadEnd<T>(x1, rest), loadEnd<T>(x2, rest), loadEnd<T>(x3, rest),
-        loadEnd<T>(h0, rest), loadEnd<T>(h1, rest), loadEnd<T>(h2, rest), loadEnd<T>(h3, rest), m0, m1, m2, m3,
-      );
+      const dyEnd = dy + full, dy1 = dyEnd + apart, dy2 = dy1 + apart, dy3 = dy2 + apart;
+      addFour<T, R, M, End>(c, dyEnd, dy1, dy2, dy3, end, x1, x2, x3, m0, m1, m2, m3, rest);
     }
     x += step; dy += step; mask += maskStep;
   }

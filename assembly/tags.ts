@@ -20,6 +20,12 @@ export class Rectified {}
 /** Further tensors and a mask. */
 export class General {}
 
+/** A whole vector. */
+export class Whole {}
+
+/** The elements at the end of a row, fewer than a vector. */
+export class End {}
+
 // @ts-ignore: decorator
 @inline export function is<A, B>(): bool {
   return idof<A>() == idof<B>();

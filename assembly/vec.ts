@@ -4,6 +4,8 @@
  * Lane numbers and memory offsets must be literals in WebAssembly, hence the few spelled-out cases.
  */
 
+import { is, Whole } from './tags';
+
 /** Elements of T in one v128. */
 // @ts-ignore: decorator
 @inline export function lanes<T>(): i32 {
@@ -37,6 +39,19 @@ export function loadEnd<T>(p: usize, n: i32): v128 {
 /** `storeTail` as a call. */
 export function storeEnd<T>(p: usize, v: v128, n: i32): void {
   storeTail<T>(p, v, n);
+}
+
+/** The vector at p, or by `loadEnd` the n elements there. */
+// @ts-ignore: decorator
+@inline export function loadPart<T, V>(p: usize, n: i32): v128 {
+  return is<V, Whole>() ? v128.load(p) : loadEnd<T>(p, n);
+}
+
+/** `storePart` writes what `loadPart` has read. */
+// @ts-ignore: decorator
+@inline export function storePart<T, V>(p: usize, v: v128, n: i32): void {
+  if (is<V, Whole>()) v128.store(p, v);
+  else storeEnd<T>(p, v, n);
 }
 
 /** The sum of all lanes, in f64. */
