@@ -41,19 +41,19 @@ export function affine<T>(
 }
 
 function walk<T, R, M>(
-  y: usize, x: usize, z: usize, mask: usize, k: usize, a: usize, b: usize, floor: v128,
+  y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128,
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
   const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
   // A mask has one byte for all channels of a row, but columns of several rows side by side need several.
   const repeat = is<M, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
-    planes<T, R, M>(y, x, z, mask, k, a, b, floor, outer, channels, inner, step, maskStep, scratch);
+    planes<T, R, M>(y, x, z, mask, shift, scale, offset, floor, outer, channels, inner, step, maskStep, scratch);
     return;
   }
-  interleave<T>(scratch, 3, 0, k, channels, repeat, inner);
-  interleave<T>(scratch, 3, 1, a, channels, repeat, inner);
-  interleave<T>(scratch, 3, 2, b, channels, repeat, inner);
+  interleave<T>(scratch, 3, 0, shift, channels, repeat, inner);
+  interleave<T>(scratch, 3, 1, scale, channels, repeat, inner);
+  interleave<T>(scratch, 3, 2, offset, channels, repeat, inner);
   const together = inner == 1 ? repeat : 1;
   const wide = outer / together, bytes = <usize>(wide * together) * step;
   rows<T, R, M>(y, x, z, mask, scratch, floor, wide, channels * repeat, step * together, maskStep);
@@ -63,14 +63,14 @@ function walk<T, R, M>(
 }
 
 function planes<T, R, M>(
-  y: usize, x: usize, z: usize, mask: usize, k: usize, a: usize, b: usize, floor: v128,
+  y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128,
   outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, table: usize,
 ): void {
   const plane = <usize>inner * sizeof<T>();
   if (is<M, Masked>()) writeTable<T>(table);
   for (let o = 0; o < outer; ++o) {
-    for (let i: usize = 0, p: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), p += plane) {
-      run<T, R, M>(y + p, x + p, z + p, mask, k + i, a + i, b + i, floor, inner, table);
+    for (let i: usize = 0, at: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), at += plane) {
+      run<T, R, M>(y + at, x + at, z + at, mask, shift + i, scale + i, offset + i, floor, inner, table);
     }
     y += step; x += step; z += step; mask += maskStep;
   }
@@ -88,9 +88,9 @@ function planes<T, R, M>(
   while (x < pairs) {
     const z0 = is<R, Residual>() ? v128.load(z) : k, z1 = is<R, Residual>() ? v128.load(z, 16) : k;
     const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
-    const u = op<T, R, M>(v128.load(x), z0, k, a, b, floor, m0), v = op<T, R, M>(v128.load(x, 16), z1, k, a, b, floor, m1);
-    v128.store(y, u);
-    v128.store(y, v, 16);
+    const u0 = op<T, R, M>(v128.load(x), z0, k, a, b, floor, m0), u1 = op<T, R, M>(v128.load(x, 16), z1, k, a, b, floor, m1);
+    v128.store(y, u0);
+    v128.store(y, u1, 16);
     x += 32; y += 32;
     if (is<R, Residual>()) z += 32;
     if (is<M, Masked>()) mask += 2;

@@ -92,31 +92,31 @@ function planes<T, R, M>(
 /** One plane: n consecutive values of one channel. */
 // @ts-ignore: decorator
 @inline function run<T, R, M>(
-  dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize, n: i32, table: usize,
+  dx: usize, g: usize, x: usize, mask: usize, shift: usize, pAt: usize, qAt: usize, rAt: usize, offset: usize, n: i32, table: usize,
 ): void {
-  const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(p), b = v128.load_splat<T>(q), c = v128.load_splat<T>(r);
-  const d = is<R, Rectified>() ? v128.neg<T>(v128.load_splat<T>(offset)) : c;
+  const k = v128.load_splat<T>(shift), p = v128.load_splat<T>(pAt), q = v128.load_splat<T>(qAt), r = v128.load_splat<T>(rAt);
+  const b = is<R, Rectified>() ? v128.neg<T>(v128.load_splat<T>(offset)) : r;
   const rest = n & (lanes<T>() - 1);
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
     const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
-    const u = op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, m0);
-    const v = op<T, R, M>(v128.load(g, 16), v128.load(x, 16), k, a, b, c, d, m1);
-    v128.store(dx, u);
-    v128.store(dx, v, 16);
+    const u0 = op<T, R, M>(v128.load(g), v128.load(x), k, p, q, r, b, m0);
+    const u1 = op<T, R, M>(v128.load(g, 16), v128.load(x, 16), k, p, q, r, b, m1);
+    v128.store(dx, u0);
+    v128.store(dx, u1, 16);
     x += 32; g += 32; dx += 32;
     if (is<M, Masked>()) mask += 2;
   }
   if (x < end) {
     const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
-    v128.store(dx, op<T, R, M>(v128.load(g), v128.load(x), k, a, b, c, d, m0));
+    v128.store(dx, op<T, R, M>(v128.load(g), v128.load(x), k, p, q, r, b, m0));
     g += 16; dx += 16;
     if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
     const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
-    storeTail<T>(dx, op<T, R, M>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, a, b, c, d, m0), rest);
+    storeTail<T>(dx, op<T, R, M>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, p, q, r, b, m0), rest);
   }
 }
 

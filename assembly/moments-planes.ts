@@ -24,13 +24,13 @@ export function sweepPlanes<T, M>(
     let plane = x + <usize>o * step;
     for (let c = 0; c < channels; ++c) {
       const record = records + RECORD * c;
-      let m = mask;
+      let maskAt = mask;
       for (let rest = inner; rest > 0; rest -= piece) {
         const n = min(rest, piece);
-        addRun<T, M>(record, plane, m, n, table);
+        addRun<T, M>(record, plane, maskAt, n, table);
         if (last || rest > piece) spill<T>(mean + 8 * c, m2 + 8 * c, record);
         plane += <usize>n * sizeof<T>();
-        m += n / lanes<T>();
+        maskAt += n / lanes<T>();
       }
     }
     mask += maskStep;
@@ -41,35 +41,35 @@ export function sweepPlanes<T, M>(
 // @ts-ignore: decorator
 @inline function addRun<T, M>(record: usize, x: usize, mask: usize, n: i32, table: usize): void {
   const k = v128.load(record, SHIFT);
-  let s = v128.splat<T>(0), q = s;
+  let s0 = v128.splat<T>(0), q0 = s0;
   const rest = n & (lanes<T>() - 1);
   const end = x + <usize>(n - rest) * sizeof<T>();
   const quads = end - 48;
   while (x < quads) {
     const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
     const m2 = is<M, Masked>() ? closed(load<u8>(mask, 2), table) : k, m3 = is<M, Masked>() ? closed(load<u8>(mask, 3), table) : k;
-    const a = deviation<T, M>(v128.load(x), k, m0);
-    const b = deviation<T, M>(v128.load(x, 16), k, m1);
-    const c = deviation<T, M>(v128.load(x, 32), k, m2);
-    const d = deviation<T, M>(v128.load(x, 48), k, m3);
-    s = v128.add<T>(s, four<T>(a, b, c, d));
-    q = v128.add<T>(q, fourSquares<T>(a, b, c, d));
+    const d0 = deviation<T, M>(v128.load(x), k, m0);
+    const d1 = deviation<T, M>(v128.load(x, 16), k, m1);
+    const d2 = deviation<T, M>(v128.load(x, 32), k, m2);
+    const d3 = deviation<T, M>(v128.load(x, 48), k, m3);
+    s0 = v128.add<T>(s0, four<T>(d0, d1, d2, d3));
+    q0 = v128.add<T>(q0, fourSquares<T>(d0, d1, d2, d3));
     x += 64;
     if (is<M, Masked>()) mask += 4;
   }
-  let r = v128.splat<T>(0), t = r;
+  let s1 = v128.splat<T>(0), q1 = s1;
   while (x < end) {
-    const a = deviation<T, M>(v128.load(x), k, is<M, Masked>() ? closed(load<u8>(mask), table) : k);
-    r = v128.add<T>(r, a);
-    t = v128.add<T>(t, v128.mul<T>(a, a));
+    const d = deviation<T, M>(v128.load(x), k, is<M, Masked>() ? closed(load<u8>(mask), table) : k);
+    s1 = v128.add<T>(s1, d);
+    q1 = v128.add<T>(q1, v128.mul<T>(d, d));
     x += 16;
     if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    const a = deviation<T, M>(loadTail<T>(end, rest), loadTail<T>(record + SHIFT, rest), is<M, Masked>() ? closed(load<u8>(mask), table) : k);
-    r = v128.add<T>(r, a);
-    t = v128.add<T>(t, v128.mul<T>(a, a));
+    const d = deviation<T, M>(loadTail<T>(end, rest), loadTail<T>(record + SHIFT, rest), is<M, Masked>() ? closed(load<u8>(mask), table) : k);
+    s1 = v128.add<T>(s1, d);
+    q1 = v128.add<T>(q1, v128.mul<T>(d, d));
   }
-  v128.store(record, v128.add<T>(v128.load(record), v128.add<T>(s, r)));
-  v128.store(record, v128.add<T>(v128.load(record, 16), v128.add<T>(q, t)), 16);
+  v128.store(record, v128.add<T>(v128.load(record), v128.add<T>(s0, s1)));
+  v128.store(record, v128.add<T>(v128.load(record, 16), v128.add<T>(q0, q1)), 16);
 }

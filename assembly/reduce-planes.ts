@@ -19,20 +19,20 @@ export function sweepPlanes<T, R, M>(
   const planes = min(max(piece / inner, 1), 8);
   for (let o = 0; o < outer; ++o) {
     const last = (o + 1) % planes == 0 || o + 1 == outer;
-    let p: usize = 0;
+    let at: usize = 0;
     for (let c = 0; c < channels; ++c) {
-      const record = scratch + RECORD * c, at = <usize>c * sizeof<T>();
-      let m = mask;
+      const record = scratch + RECORD * c, i = <usize>c * sizeof<T>();
+      let maskAt = mask;
       for (let rest = inner; rest > 0; rest -= piece) {
         const n = min(rest, piece);
         if (is<R, General>()) {
-          addGeneralRun<T, M>(record, g ? g + p : 0, dy + p, y ? y + p : 0, x + p, m, shift + at, n, table);
+          addGeneralRun<T, M>(record, g ? g + at : 0, dy + at, y ? y + at : 0, x + at, maskAt, shift + i, n, table);
         } else {
-          addRun<T, R, M>(record, dy + p, x + p, m, shift + at, scale + at, offset + at, n, table);
+          addRun<T, R, M>(record, dy + at, x + at, maskAt, shift + i, scale + i, offset + i, n, table);
         }
         if (last || rest > piece) spill<T>(total + 8 * c, dot + 8 * c, record);
-        p += <usize>n * sizeof<T>();
-        m += n / lanes<T>();
+        at += <usize>n * sizeof<T>();
+        maskAt += n / lanes<T>();
       }
     }
     dy += step; x += step; mask += maskStep;
@@ -55,12 +55,12 @@ export function sweepPlanes<T, R, M>(
   const pairs = end - 16;
   while (x < pairs) {
     const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
-    const d = deviation<T, M>(v128.load(x), k, m0), e = deviation<T, M>(v128.load(x, 16), k, m1);
-    const u = passing<T, R, M>(v128.load(dy), d, a, b, m0), v = passing<T, R, M>(v128.load(dy, 16), e, a, b, m1);
-    s0 = v128.add<T>(s0, u);
-    s1 = v128.add<T>(s1, v);
-    q0 = v128.add<T>(q0, v128.mul<T>(u, d));
-    q1 = v128.add<T>(q1, v128.mul<T>(v, e));
+    const d0 = deviation<T, M>(v128.load(x), k, m0), d1 = deviation<T, M>(v128.load(x, 16), k, m1);
+    const u0 = passing<T, R, M>(v128.load(dy), d0, a, b, m0), u1 = passing<T, R, M>(v128.load(dy, 16), d1, a, b, m1);
+    s0 = v128.add<T>(s0, u0);
+    s1 = v128.add<T>(s1, u1);
+    q0 = v128.add<T>(q0, v128.mul<T>(u0, d0));
+    q1 = v128.add<T>(q1, v128.mul<T>(u1, d1));
     x += 32; dy += 32;
     if (is<M, Masked>()) mask += 2;
   }

@@ -65,13 +65,13 @@ export function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
   const o4 = load<u32>(scratch, 16), o5 = load<u32>(scratch, 20), o6 = load<u32>(scratch, 24), o7 = load<u32>(scratch, 28);
   for (let i: usize = 0; i < full; i += 16) {
     const p = x + i;
-    const a = v128.load(p + o0), b = v128.load(p + o1), c = v128.load(p + o2), d = v128.load(p + o3);
-    const e = v128.load(p + o4), f = v128.load(p + o5), g = v128.load(p + o6), h = v128.load(p + o7);
-    const total = v128.add<T>(four<T>(a, b, c, d), four<T>(e, f, g, h));
+    const v0 = v128.load(p + o0), v1 = v128.load(p + o1), v2 = v128.load(p + o2), v3 = v128.load(p + o3);
+    const v4 = v128.load(p + o4), v5 = v128.load(p + o5), v6 = v128.load(p + o6), v7 = v128.load(p + o7);
+    const total = v128.add<T>(four<T>(v0, v1, v2, v3), four<T>(v4, v5, v6, v7));
     const middle = v128.mul<T>(total, v128.splat<T>(<T>(1.0 / <f64>SAMPLES)));
     const nearest = nearer<T>(
-      nearer<T>(nearer<T>(a, b, middle), nearer<T>(c, d, middle), middle),
-      nearer<T>(nearer<T>(e, f, middle), nearer<T>(g, h, middle), middle), middle,
+      nearer<T>(nearer<T>(v0, v1, middle), nearer<T>(v2, v3, middle), middle),
+      nearer<T>(nearer<T>(v4, v5, middle), nearer<T>(v6, v7, middle), middle), middle,
     );
     const finite = v128.eq<T>(v128.sub<T>(nearest, nearest), v128.splat<T>(0));
     v128.store(shift + i, v128.and(nearest, finite));
@@ -94,11 +94,11 @@ export function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
 export function settle<T>(mean: usize, m2: usize, channels: i32, n: f64, shift: usize, step: usize, bytes: usize): bool {
   let settled = true;
   for (let c = 0; c < channels; ++c) {
-    const s = load<f64>(mean), d = s / n;
-    const found = load<f64>(m2) - s * d;
+    const total = load<f64>(mean), d = total / n;
+    const found = load<f64>(m2) - total * d;
     const center = <f64>load<T>(shift) + d;
     // A comparison with NaN is false: a channel that holds one settles at once.
-    if (s * d > 16 * found) {
+    if (total * d > 16 * found) {
       settled = false;
       for (let i: usize = 0; i < bytes; i += sizeof<T>()) store<T>(shift + i, <T>center);
     }
