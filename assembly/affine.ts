@@ -1,8 +1,7 @@
 import { closed, closedRow, kept, writeTable } from './mask';
 import { End, is, Masked, Plain, Residual, Whole } from './tags';
 import { lanes, loadPart, loadTail, storePart, storeTail } from './vec';
-import { rowsPerBlock } from './walk';
-import { interleave, repeatOf } from './wide';
+import { interleave, repeatOf, rowsPerBlock } from './wide';
 
 /**
  * y = max((x - shift) * scale + offset [+ z], floor) [where mask, else 0]

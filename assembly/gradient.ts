@@ -1,8 +1,7 @@
 import { closed, closedRow, writeTable } from './mask';
 import { End, is, Masked, Plain, Rectified, Whole } from './tags';
 import { above, lanes, loadPart, loadTail, storePart, storeTail } from './vec';
-import { rowsPerBlock } from './walk';
-import { interleave, negate, repeatOf } from './wide';
+import { interleave, negate, repeatOf, rowsPerBlock } from './wide';
 
 /**
  * dx = g * p + ((x - shift) * q + r) [where mask, else 0]      g, or 0 where (x - shift) * p + offset <= 0

@@ -1,6 +1,6 @@
 /** `moments` of [outer, channels, inner]: accumulators of every channel in scratch, so that memory is read in address order. */
 import { closed, deviation, writeTable } from './mask';
-import { HEADER, RECORD, SHIFT } from './shift';
+import { HEADER, RECORD, SHIFT } from './moments-shift';
 import { is, Masked } from './tags';
 import { CHAIN, four, fourSquares, lanes, loadTail, spill } from './vec';
 

@@ -1,6 +1,6 @@
 import { sweepPlanes } from './moments-planes';
 import { sweepColumns } from './moments-rows';
-import { HEADER, RECORD, SHIFT, samplePositions, seedColumns, seedPlanes, seedRows, settle } from './shift';
+import { HEADER, RECORD, SHIFT, samplePositions, seedColumns, seedPlanes, seedRows, settle } from './moments-shift';
 import { is, Masked, Plain } from './tags';
 import { repeatOf } from './wide';
 

@@ -1,5 +1,5 @@
 /**
- * Short rows and tiny planes as wide rows.
+ * What walks over rows share: short rows and tiny planes as wide rows, records of per-channel numbers, rows by the block.
  *
  * Memory holds a row of three channels followed by the next: taken four at a time they are one row of twelve columns,
  * three whole vectors. Planes of two or three values are columns likewise. Per-channel numbers are repeated to match,
@@ -82,4 +82,13 @@ export function negate<T>(records: usize, size: i32, index: i32, columns: i32): 
     v128.store(p, v128.neg<T>(v128.load(p)));
     p += 16 * size;
   }
+}
+
+/**
+ * Rows per call of an inner walk: some 64 KiB of them. V8 does not replace code that runs, so a first call stays slow
+ * until the walk ends; shorter blocks cost time on narrow rows.
+ */
+// @ts-ignore: decorator
+@inline export function rowsPerBlock(step: usize): i32 {
+  return max(<i32>(<usize>(64 << 10) / step), 1);
 }
