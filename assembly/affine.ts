@@ -1,4 +1,4 @@
-import { closed, closedRow, kept, writeTable } from './mask';
+import { closedAt, closedRow, kept, writeTable } from './mask';
 import { End, is, Masked, Plain, Residual, Whole } from './tags';
 import { lanes, loadPart, loadTail, storePart, storeTail } from './vec';
 import { interleave, repeatOf, rowsPerBlock } from './wide';
@@ -86,7 +86,7 @@ function planes<T, R, M>(
   const pairs = end - 16;
   while (x < pairs) {
     const z0 = is<R, Residual>() ? v128.load(z) : k, z1 = is<R, Residual>() ? v128.load(z, 16) : k;
-    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
+    const m0 = closedAt<M>(mask, table), m1 = closedAt<M>(mask + 1, table);
     const u0 = op<T, R, M>(v128.load(x), z0, k, a, b, floor, m0), u1 = op<T, R, M>(v128.load(x, 16), z1, k, a, b, floor, m1);
     v128.store(y, u0);
     v128.store(y, u1, 16);
@@ -95,14 +95,14 @@ function planes<T, R, M>(
     if (is<M, Masked>()) mask += 2;
   }
   if (x < end) {
-    const z0 = is<R, Residual>() ? v128.load(z) : k, m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const z0 = is<R, Residual>() ? v128.load(z) : k, m0 = closedAt<M>(mask, table);
     v128.store(y, op<T, R, M>(v128.load(x), z0, k, a, b, floor, m0));
     y += 16;
     if (is<R, Residual>()) z += 16;
     if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    const z0 = is<R, Residual>() ? loadTail<T>(z, rest) : k, m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const z0 = is<R, Residual>() ? loadTail<T>(z, rest) : k, m0 = closedAt<M>(mask, table);
     storeTail<T>(y, op<T, R, M>(loadTail<T>(end, rest), z0, k, a, b, floor, m0), rest);
   }
 }

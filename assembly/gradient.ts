@@ -1,4 +1,4 @@
-import { closed, closedRow, writeTable } from './mask';
+import { closedAt, closedRow, writeTable } from './mask';
 import { End, is, Masked, Plain, Rectified, Whole } from './tags';
 import { above, lanes, loadPart, loadTail, storePart, storeTail } from './vec';
 import { interleave, negate, repeatOf, rowsPerBlock } from './wide';
@@ -99,7 +99,7 @@ function planes<T, R, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
+    const m0 = closedAt<M>(mask, table), m1 = closedAt<M>(mask + 1, table);
     const u0 = op<T, R, M>(v128.load(g), v128.load(x), k, p, q, r, b, m0);
     const u1 = op<T, R, M>(v128.load(g, 16), v128.load(x, 16), k, p, q, r, b, m1);
     v128.store(dx, u0);
@@ -108,13 +108,13 @@ function planes<T, R, M>(
     if (is<M, Masked>()) mask += 2;
   }
   if (x < end) {
-    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const m0 = closedAt<M>(mask, table);
     v128.store(dx, op<T, R, M>(v128.load(g), v128.load(x), k, p, q, r, b, m0));
     g += 16; dx += 16;
     if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const m0 = closedAt<M>(mask, table);
     storeTail<T>(dx, op<T, R, M>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, p, q, r, b, m0), rest);
   }
 }

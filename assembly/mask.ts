@@ -72,10 +72,10 @@ export function writeTable<T>(table: usize): void {
   }
 }
 
-/** All bits of the elements that do not count, from a byte of the mask. */
+/** All bits of the elements that do not count, from the byte of the mask at p. None without a mask. */
 // @ts-ignore: decorator
-@inline export function closed(byte: u8, table: usize): v128 {
-  return v128.load(table + <usize>byte);
+@inline export function closedAt<M>(p: usize, table: usize): v128 {
+  return is<M, Masked>() ? v128.load(table + <usize>load<u8>(p)) : v128.splat<i8>(0);
 }
 
 /** All bits where a whole row does not count: a position a byte. None without a mask. */

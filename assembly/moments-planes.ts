@@ -1,5 +1,5 @@
 /** `moments` of [outer, channels, inner]: accumulators of every channel in scratch, so that memory is read in address order. */
-import { closed, deviation, writeTable } from './mask';
+import { closedAt, deviation, writeTable } from './mask';
 import { HEADER, RECORD, SHIFT } from './moments-shift';
 import { is, Masked } from './tags';
 import { CHAIN, four, fourSquares, lanes, loadTail, spill } from './vec';
@@ -46,12 +46,10 @@ export function sweepPlanes<T, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const quads = end - 48;
   while (x < quads) {
-    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
-    const m2 = is<M, Masked>() ? closed(load<u8>(mask, 2), table) : k, m3 = is<M, Masked>() ? closed(load<u8>(mask, 3), table) : k;
-    const d0 = deviation<T, M>(v128.load(x), k, m0);
-    const d1 = deviation<T, M>(v128.load(x, 16), k, m1);
-    const d2 = deviation<T, M>(v128.load(x, 32), k, m2);
-    const d3 = deviation<T, M>(v128.load(x, 48), k, m3);
+    const d0 = deviation<T, M>(v128.load(x), k, closedAt<M>(mask, table));
+    const d1 = deviation<T, M>(v128.load(x, 16), k, closedAt<M>(mask + 1, table));
+    const d2 = deviation<T, M>(v128.load(x, 32), k, closedAt<M>(mask + 2, table));
+    const d3 = deviation<T, M>(v128.load(x, 48), k, closedAt<M>(mask + 3, table));
     s0 = v128.add<T>(s0, four<T>(d0, d1, d2, d3));
     q0 = v128.add<T>(q0, fourSquares<T>(d0, d1, d2, d3));
     x += 64;
@@ -59,14 +57,14 @@ export function sweepPlanes<T, M>(
   }
   let s1 = v128.splat<T>(0), q1 = s1;
   while (x < end) {
-    const d = deviation<T, M>(v128.load(x), k, is<M, Masked>() ? closed(load<u8>(mask), table) : k);
+    const d = deviation<T, M>(v128.load(x), k, closedAt<M>(mask, table));
     s1 = v128.add<T>(s1, d);
     q1 = v128.add<T>(q1, v128.mul<T>(d, d));
     x += 16;
     if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    const d = deviation<T, M>(loadTail<T>(end, rest), loadTail<T>(record + SHIFT, rest), is<M, Masked>() ? closed(load<u8>(mask), table) : k);
+    const d = deviation<T, M>(loadTail<T>(end, rest), loadTail<T>(record + SHIFT, rest), closedAt<M>(mask, table));
     s1 = v128.add<T>(s1, d);
     q1 = v128.add<T>(q1, v128.mul<T>(d, d));
   }

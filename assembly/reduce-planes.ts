@@ -1,5 +1,5 @@
 /** `reduce` of [outer, channels, inner]: accumulators of every channel in scratch, so that memory is read in address order. */
-import { closed, deviation, kept, passing, writeTable } from './mask';
+import { closedAt, deviation, kept, passing, writeTable } from './mask';
 import { General, is, Masked, Rectified } from './tags';
 import { CHAIN, lanes, loadTail, rectified, spill, storeTail } from './vec';
 
@@ -54,7 +54,7 @@ export function sweepPlanes<T, R, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k, m1 = is<M, Masked>() ? closed(load<u8>(mask, 1), table) : k;
+    const m0 = closedAt<M>(mask, table), m1 = closedAt<M>(mask + 1, table);
     const d0 = deviation<T, M>(v128.load(x), k, m0), d1 = deviation<T, M>(v128.load(x, 16), k, m1);
     const u0 = passing<T, R, M>(v128.load(dy), d0, a, b, m0), u1 = passing<T, R, M>(v128.load(dy, 16), d1, a, b, m1);
     s0 = v128.add<T>(s0, u0);
@@ -65,7 +65,7 @@ export function sweepPlanes<T, R, M>(
     if (is<M, Masked>()) mask += 2;
   }
   if (x < end) {
-    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const m0 = closedAt<M>(mask, table);
     const d = deviation<T, M>(v128.load(x), k, m0), u = passing<T, R, M>(v128.load(dy), d, a, b, m0);
     s0 = v128.add<T>(s0, u);
     q0 = v128.add<T>(q0, v128.mul<T>(u, d));
@@ -74,7 +74,7 @@ export function sweepPlanes<T, R, M>(
   }
   if (rest) {
     // Beyond the tail u is 0, and so is its product with -shift.
-    const m0 = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const m0 = closedAt<M>(mask, table);
     const d = deviation<T, M>(loadTail<T>(end, rest), k, m0), u = passing<T, R, M>(loadTail<T>(dy, rest), d, a, b, m0);
     s1 = v128.add<T>(s1, u);
     q1 = v128.add<T>(q1, v128.mul<T>(u, d));
@@ -93,7 +93,7 @@ export function sweepPlanes<T, R, M>(
   const rest = n & (lanes<T>() - 1);
   const full = <usize>(n - rest) * sizeof<T>();
   for (let i: usize = 0; i < full; i += 16) {
-    const m = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const m = closedAt<M>(mask, table);
     const d = deviation<T, M>(v128.load(x + i), k, m);
     let u = kept<M>(v128.load(dy + i), m);
     if (y) u = rectified<T>(u, v128.load(y + i));
@@ -103,7 +103,7 @@ export function sweepPlanes<T, R, M>(
     if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    const m = is<M, Masked>() ? closed(load<u8>(mask), table) : k;
+    const m = closedAt<M>(mask, table);
     const d = deviation<T, M>(loadTail<T>(x + full, rest), k, m);
     let u = kept<M>(loadTail<T>(dy + full, rest), m);
     if (y) u = rectified<T>(u, loadTail<T>(y + full, rest));
