@@ -44,7 +44,7 @@ export function gradient<T>(
 
 /** Vectors of a record of coefficients. */
 // @ts-ignore: decorator
-@inline function recordSize<R>(): i32 {
+@inline export function recordSize<R>(): i32 {
   return is<R, Rectified>() ? 5 : 4;
 }
 

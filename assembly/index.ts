@@ -1,5 +1,5 @@
 /**
- * The table of exports: every kernel in f32 and f64.
+ * The table of exports: every kernel in f32 and f64, and the scratch that they need.
  *
  * The module holds no state. It imports its memory, has no data, no allocation and no start function, checks nothing
  * and cannot fail; all pointers are bytes, all other sizes count elements. `src/runtime/kernels.ts` is this table as an interface.
@@ -9,6 +9,7 @@ import { gradient } from './gradient';
 import { packMask } from './mask';
 import { moments } from './moments';
 import { reduce } from './reduce';
+import { scratchBytes } from './scratch';
 
 export function moments_f32(
   mean: usize, m2: usize, x: usize, mask: usize, n: f64,
@@ -78,4 +79,8 @@ export function pack_mask_f32(mask: usize, bytes: usize, outer: i32, inner: i32)
 
 export function pack_mask_f64(mask: usize, bytes: usize, outer: i32, inner: i32): void {
   packMask<f64>(mask, bytes, outer, inner);
+}
+
+export function scratch_bytes(channels: i32, inner: i32): i32 {
+  return scratchBytes(channels, inner);
 }

@@ -62,7 +62,10 @@ function packRows(mask: usize, bytes: usize, n: i32): void {
   }
 }
 
-/** Writes the table for vectors of T, 256 bytes at most. */
+/** Bytes of the largest table, that of f32: a vector for each of 2^4 combinations of positions. */
+export const TABLE: i32 = 16 << 4;
+
+/** Writes the table for vectors of T. */
 export function writeTable<T>(table: usize): void {
   const bit = sizeof<T>() == 4 ? i32x4(1, 2, 4, 8) : i64x2(1, 2);
   for (let i = 0; i < 1 << lanes<T>(); ++i) {

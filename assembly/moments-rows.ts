@@ -5,7 +5,7 @@ import { CHAIN, four, fourSquares, lanes, loadEnd, loadPart, spillRow } from './
 import { clear, interleave, narrow, vectors } from './wide';
 
 /** Vectors of a record: sum d, sum d^2, K. */
-const VECTORS = 3;
+export const VECTORS = 3;
 
 /** One sweep over rows of `repeat` columns a channel; K of each channel stands at `shift`, scratch behind it. */
 export function sweepColumns<T, M>(

@@ -4,7 +4,7 @@ import { General, is, Masked, Rectified } from './tags';
 import { CHAIN, lanes, loadTail, rectified, spill, storeTail } from './vec';
 
 /** Bytes a channel in the walk over planes: the lane sums of g and of g * (x - shift). */
-const RECORD: usize = 32;
+export const RECORD: usize = 32;
 
 export function sweepPlanes<T, R, M>(
   total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,

@@ -6,7 +6,7 @@ import { clear, interleave, narrow, negate, vectors } from './wide';
 
 /** Vectors of a record: the lane sums of g and of g * (x - shift), shift, and scale and minus offset where x tells the sign. */
 // @ts-ignore: decorator
-@inline function recordSize<R>(): i32 {
+@inline export function recordSize<R>(): i32 {
   return is<R, Rectified>() ? 5 : 3;
 }
 

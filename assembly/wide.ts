@@ -11,6 +11,9 @@ import { lanes, loadTail } from './vec';
 /** Columns that make a row worth a walk of its own: shorter rows are taken several at a time. See bench/NOTES.md. */
 const WIDTH: i32 = 64;
 
+/** A bound of what rows are widened to: `repeatOf` passes WIDTH by less than four rows, of less than WIDTH columns each. */
+export const WIDENED: i32 = 5 * WIDTH;
+
 /** Columns a channel in the walk over rows; 0: the tensor is to be walked plane by plane. */
 // @ts-ignore: decorator
 @inline export function repeatOf(outer: i32, channels: i32, inner: i32, pitch: i32): i32 {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../src/runtime/engine.js';
 import type { DType, Floats, Geometry, Kernels } from '../src/runtime/kernels.js';
-import { BYTES, LANES, scratchBytes } from '../src/runtime/kernels.js';
+import { BYTES, LANES } from '../src/runtime/kernels.js';
 import { sum } from './oracle.js';
 import { arrayOf, DTYPES, distance, KINDS, normal, RUNTIMES, random } from './setup.js';
 import * as tolerance from './tolerances.js';
@@ -73,7 +73,7 @@ class Bench {
   }
 
   scratch(channels: number, inner: number): number {
-    return this.put(new Float64Array(Math.ceil(scratchBytes(channels, inner) / 8)), 'float64');
+    return this.put(new Float64Array(Math.ceil(this.#engine.kernels[this.#dtype].scratchBytes(channels, inner) / 8)), 'float64');
   }
 
   /** Calls a kernel with arguments by name: numbers, or arrays, which are put into memory; what is not named is 0. */

@@ -111,7 +111,7 @@ describe('the kernel module', () => {
       (typeof value === 'function' ? [[name, value.length]] : [])));
     expect(arity).toEqual({
       moments_f32: 11, moments_f64: 11, affine_f32: 14, affine_f64: 14,
-      reduce_f32: 16, reduce_f64: 16, gradient_f32: 15, gradient_f64: 15, pack_mask_f32: 4, pack_mask_f64: 4,
+      reduce_f32: 16, reduce_f64: 16, gradient_f32: 15, gradient_f64: 15, pack_mask_f32: 4, pack_mask_f64: 4, scratch_bytes: 2,
     });
   });
 });

@@ -1,5 +1,5 @@
 import type { Engine } from '../runtime/engine.js';
-import { BYTES, type DType, type Floats, type Pointer, scratchBytes } from '../runtime/kernels.js';
+import { BYTES, type DType, type Floats, type Pointer } from '../runtime/kernels.js';
 import { ALIGNMENT } from '../runtime/memory.js';
 
 /**
@@ -40,7 +40,7 @@ export class Scratch {
     const sums = Math.ceil(channels / 2) * 16;
     // A cache line more than needed: rows of 4 KiB would otherwise all fall into the same sets of an L1 cache.
     const row = Math.ceil((channels * BYTES[this.#dtype]) / 16) * 16 + ALIGNMENT;
-    const start = engine.allocateScratch(2 * sums + 5 * row + scratchBytes(channels, inner));
+    const start = engine.allocateScratch(2 * sums + 5 * row + engine.kernels[this.#dtype].scratchBytes(channels, inner));
     this.#start = start;
     const { buffer } = engine.memory;
     if (start === this.mean && channels === this.#channels && buffer === this.#buffer) return;

@@ -51,6 +51,8 @@ export interface Kernels {
     shift: Pointer, p: Pointer, q: Pointer, r: Pointer, offset: Pointer,
     outer: number, channels: number, inner: number, pitch: number, maskPitch: number, scratch: Pointer,
   ): void;
+  /** Bytes at `scratch` that any of the kernels may use. */
+  scratchBytes(channels: number, inner: number): number;
 }
 
 /** Element types: arithmetic on tensors is done in these; per-channel numbers are f64 throughout. */
@@ -63,12 +65,3 @@ export const BYTES: Record<DType, number> = { float32: 4, float64: 8 };
 
 /** Elements of a vector of 16 bytes. */
 export const LANES: Record<DType, number> = { float32: 4, float64: 2 };
-
-/** Most columns that rows of few channels are widened to (assembly/wide.ts). */
-const WIDENED = 320;
-
-/** Scratch bytes that kernels may use: a record of 48 a channel in planes and a table of 256 for a mask, or K, lane sums and totals of each column. */
-export function scratchBytes(channels: number, inner: number): number {
-  const columns = Math.max(WIDENED, inner < 4 ? channels * inner : 0);
-  return 64 + Math.max(48 * channels + 256, 48 * columns + 4 * 80);
-}

@@ -96,6 +96,8 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
       run(result, gs, xs, k, a, floats(q, channels), floats(r, channels), outer, channels, inner, pitch);
       if (mask) clear(result, closed(mask, outer, inner, maskPitch), outer, channels, inner, pitch);
     },
+
+    scratchBytes: () => 0,
   };
 }
 
