@@ -7,13 +7,13 @@ import { interleave, repeatOf, rowsPerBlock } from './wide';
  * y = max((x - shift) * scale + offset [+ z], floor) [where mask, else 0]
  *
  *   y, x, z               [outer, channels, inner]  T   z = 0: no residual; y may be x or z itself
- *   mask                  [outer, vectors]          u8 of `packMask`; address 0: all positions count
+ *   mask                  [outer, vectors]          u8 of `packMask`; 0: every position counts
  *   shift, scale, offset  [channels]                T
  *   floor                 scalar                    T   0: ReLU, -Infinity: none
  *   pitch, maskPitch      elements between outer slices of the tensors, >= channels * inner, and of the mask
  *   scratch               scratchBytes(channels, inner), aligned to 16
  *
- * Subtracting a shift near the mean first keeps the digits that x * scale + offset loses where |mean| >> std.
+ * Subtracting a shift near the mean first keeps the digits that x * scale + offset would lose where |mean| >> std.
  */
 export function affine<T>(
   y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: T,
@@ -30,7 +30,7 @@ export function affine<T>(
   }
 }
 
-/** The operator on one vector. pmax is y < floor ? floor : y, so NaN passes through. */
+/** The formula for one vector. pmax is y < floor ? floor : y, so NaN passes through. */
 // @ts-ignore: decorator
 @inline function op<T, R, M>(x: v128, z: v128, k: v128, a: v128, b: v128, floor: v128, m: v128): v128 {
   let y = v128.add<T>(v128.mul<T>(v128.sub<T>(x, k), a), b);
@@ -44,7 +44,7 @@ function walk<T, R, M>(
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
   const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
-  // A mask has one byte for all channels of a row, but columns of several rows side by side need several.
+  // A mask has one byte per row for all its channels; several rows side by side would need several.
   const repeat = is<M, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
     planes<T, R, M>(y, x, z, mask, shift, scale, offset, floor, outer, channels, inner, step, maskStep, scratch);
@@ -75,7 +75,7 @@ function planes<T, R, M>(
   }
 }
 
-/** One plane: n consecutive values of one channel. Inlined, since a call for each takes a third longer on 7x7. */
+/** One plane: n consecutive values of one channel. Inlined, since planes of 7x7 take a third longer with a call for each. */
 // @ts-ignore: decorator
 @inline function run<T, R, M>(
   y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32, table: usize,
@@ -108,8 +108,8 @@ function planes<T, R, M>(
 }
 
 /**
- * Two rows at a step share the loads of the coefficients. They lie half the tensor apart: two streams side by side are
- * what prefetchers follow best, where rows within one page confuse them (see bench/NOTES.md).
+ * Two rows per step share the loads of the coefficients. They lie half the tensor apart: prefetchers follow two separate
+ * streams best, and are confused by rows within one page (see bench/NOTES.md).
  */
 function rows<T, R, M>(
   y: usize, x: usize, z: usize, mask: usize, records: usize, floor: v128,
@@ -133,7 +133,7 @@ function rows<T, R, M>(
   }
 }
 
-/** The operator on a vector of each of two rows, or on n elements at their end, with the record at c. */
+/** The formula for one vector of each of two rows, or for the n elements at their ends, with the record at c. */
 // @ts-ignore: decorator
 @inline function pair<T, R, M, V>(
   y0: usize, y1: usize, x0: usize, x1: usize, z0: usize, z1: usize, c: usize, floor: v128, m0: v128, m1: v128, n: i32 = 0,
@@ -145,7 +145,7 @@ function rows<T, R, M>(
   storePart<T, V>(y1, u1, n);
 }
 
-/** n pairs of rows, those of a pair `apart`; both are read before either is written, for they may be the same. */
+/** n pairs of rows, `apart` bytes from each other. Both rows are read before either is written, since they may be the same. */
 function rowPairs<T, R, M>(
   yRow: usize, xRow: usize, zRow: usize, mask: usize, records: usize, floor: v128,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,

@@ -7,14 +7,14 @@ import { interleave, negate, repeatOf, rowsPerBlock } from './wide';
  * dx = g * p + ((x - shift) * q + r) [where mask, else 0]      g, or 0 where (x - shift) * p + offset <= 0
  *
  *   dx, g, x                [outer, channels, inner]  T   dx may be g or x itself
- *   mask                    [outer, vectors]          u8 of `packMask`; address 0: all positions count
- *   shift, p, q, r, offset  [channels]                T   offset = 0: g is taken as it is
+ *   mask                    [outer, vectors]          u8 of `packMask`; 0: every position counts
+ *   shift, p, q, r, offset  [channels]                T   offset = 0: no ReLU, g is used as it is
  *   pitch, maskPitch        elements between outer slices of the tensors, >= channels * inner, and of the mask
  *   scratch                 scratchBytes(channels, inner), aligned to 16
  *
  * The gradient through the batch statistics (Ioffe & Szegedy 2015, section 3, dl/dx with the terms of dl/dvar and
- * dl/dmean collected into q and r). With an offset also through a ReLU: p is then the scale of the forward, and the
- * sign of what the ReLU was given is found again from x.
+ * dl/dmean collected into q and r). With an offset it also goes through a ReLU: p is then the scale of the forward, and
+ * the sign of the ReLU's input is recomputed from x.
  */
 export function gradient<T>(
   dx: usize, g: usize, x: usize, mask: usize, shift: usize, p: usize, q: usize, r: usize, offset: usize,
@@ -33,7 +33,7 @@ export function gradient<T>(
   }
 }
 
-/** The operator on one vector; b is minus the offset of the forward, for the sign that a ReLU was given. */
+/** The formula for one vector; b is minus the offset of the forward, for the sign of the ReLU's input. */
 // @ts-ignore: decorator
 @inline function op<T, R, M>(g: v128, x: v128, k: v128, p: v128, q: v128, r: v128, b: v128, m: v128): v128 {
   const d = v128.sub<T>(x, k);
@@ -42,7 +42,7 @@ export function gradient<T>(
   return is<M, Masked>() ? v128.andnot(dx, m) : dx;
 }
 
-/** Vectors of a record of coefficients. */
+/** Vectors in a record of coefficients: shift, p, q, r, and minus the offset if there is a ReLU. */
 // @ts-ignore: decorator
 @inline export function recordSize<R>(): i32 {
   return is<R, Rectified>() ? 5 : 4;
@@ -119,7 +119,7 @@ function planes<T, R, M>(
   }
 }
 
-/** Two rows at a step, half the tensor apart, as in `affine`. */
+/** Two rows per step, half the tensor apart, as in `affine`. */
 function rows<T, R, M>(
   dx: usize, g: usize, x: usize, mask: usize, records: usize,
   outer: i32, columns: i32, step: usize, maskStep: usize,
@@ -139,7 +139,7 @@ function rows<T, R, M>(
   }
 }
 
-/** The operator on a vector of each of two rows, or on n elements at their end, with the record at c. */
+/** The formula for one vector of each of two rows, or for the n elements at their ends, with the record at c. */
 // @ts-ignore: decorator
 @inline function pair<T, R, M, V>(
   dx0: usize, dx1: usize, g0: usize, g1: usize, x0: usize, x1: usize, c: usize, m0: v128, m1: v128, n: i32 = 0,
@@ -148,12 +148,12 @@ function rows<T, R, M>(
   const b = is<R, Rectified>() ? v128.load(c, 64) : r;
   const u0 = op<T, R, M>(loadPart<T, V>(g0, n), loadPart<T, V>(x0, n), k, p, q, r, b, m0);
   const u1 = op<T, R, M>(loadPart<T, V>(g1, n), loadPart<T, V>(x1, n), k, p, q, r, b, m1);
-  // The second row first: in the other order a walk through a ReLU takes 1.03 to 1.07 times as long on Node 20.
+  // The second row is stored first: in the other order a walk through a ReLU takes 1.02 to 1.07 times as long on Node 20.
   storePart<T, V>(dx1, u1, n);
   storePart<T, V>(dx0, u0, n);
 }
 
-/** n pairs of rows, those of a pair `apart`; both are read before either is written, for they may be the same. */
+/** n pairs of rows, `apart` bytes from each other. Both rows are read before either is written, since they may be the same. */
 function rowPairs<T, R, M>(
   dxRow: usize, gRow: usize, xRow: usize, mask: usize, records: usize,
   n: i32, full: usize, rest: i32, step: usize, maskStep: usize, apart: usize, maskApart: usize,

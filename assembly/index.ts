@@ -1,8 +1,9 @@
 /**
- * The table of exports: every kernel in f32 and f64, and the scratch that they need.
+ * The table of exports: every kernel in f32 and f64, and the bytes of scratch that they use.
  *
- * The module holds no state. It imports its memory, has no data, no allocation and no start function, checks nothing
- * and cannot fail; all pointers are bytes, all other sizes count elements. `src/runtime/kernels.ts` is this table as an interface.
+ * The module holds no state. It imports its memory and has no data, no allocation and no start function. Kernels check
+ * nothing and cannot fail. Pointers are byte addresses; all other sizes count elements. The interface `Kernels` in src/ is
+ * this table in TypeScript.
  */
 import { affine } from './affine';
 import { gradient } from './gradient';

@@ -1,8 +1,10 @@
 /**
- * Masks in memory: a byte for every vector of T along a plane, 16 times a number whose bit i is 1 where position i of the
- * vector does not count. That is the place of the vector of all bits or none in a table of them: a sixteenth of the
- * memory of f32 elements, so that the mask of a plane stays in the L1 cache until the next channel needs it. In words,
- * one instruction away from a vector, 32x64x112x112 took up to 1.4 times the plain call; it is 1.03 now.
+ * Masks in memory: one byte per vector of T along a plane. Its bit 4 + i is 1 if position i of the vector does not count.
+ *
+ * The byte is the offset of a vector in a table, which has all bits set in the elements that do not count. Such a mask takes
+ * a sixteenth of the memory of f32 elements, so that the mask of a plane stays in the L1 cache until the next channel needs
+ * it. As 16-bit words, one instruction away from a vector, a mask made 32x64x112x112 take up to 1.4 times as long as the
+ * plain call; now it takes 1.03 times as long.
  */
 import { is, Masked, Rectified } from './tags';
 import { above, lanes } from './vec';
@@ -36,7 +38,7 @@ export function packMask<T>(mask: usize, bytes: usize, outer: i32, inner: i32): 
   }
 }
 
-/** A position a row: one bit a byte. */
+/** One position per row: each byte of the mask holds one bit. */
 function packRows(mask: usize, bytes: usize, n: i32): void {
   const end = bytes + n, full = end - 15;
   while (bytes < full) {
@@ -49,7 +51,7 @@ function packRows(mask: usize, bytes: usize, n: i32): void {
   }
 }
 
-/** Sixteen positions: the bit of each in its byte, then sums of neighbours. */
+/** Sixteen positions: each byte becomes its bit, then neighbouring bytes are added up. */
 // @ts-ignore: decorator
 @inline function packSixteen<T>(mask: usize, bytes: v128): void {
   const bits = sizeof<T>() == 4 ? v128.splat<i32>(0x80402010) : v128.splat<i16>(0x2010);
@@ -62,7 +64,7 @@ function packRows(mask: usize, bytes: usize, n: i32): void {
   }
 }
 
-/** Bytes of the largest table, that of f32: a vector for each of 2^4 combinations of positions. */
+/** Bytes of the larger table, that of f32: one vector for each of the 2^4 combinations of positions. */
 export const TABLE: i32 = 16 << 4;
 
 /** Writes the table for vectors of T. */
@@ -75,13 +77,13 @@ export function writeTable<T>(table: usize): void {
   }
 }
 
-/** All bits of the elements that do not count, from the byte of the mask at p. None without a mask. */
+/** All bits set in the elements that do not count, by the byte of the mask at p. No bits without a mask. */
 // @ts-ignore: decorator
 @inline export function closedAt<M>(p: usize, table: usize): v128 {
   return is<M, Masked>() ? v128.load(table + <usize>load<u8>(p)) : v128.splat<i8>(0);
 }
 
-/** All bits where a whole row does not count: a position a byte. None without a mask. */
+/** All bits set if the row does not count, by its byte of the mask at p. No bits without a mask. */
 // @ts-ignore: decorator
 @inline export function closedRow<M>(p: usize): v128 {
   return is<M, Masked>() ? v128.gt<i8>(v128.load_splat<i8>(p), v128.splat<i8>(0)) : v128.splat<i8>(0);
@@ -94,19 +96,19 @@ export function writeTable<T>(table: usize): void {
   return (<u32>load<u8>(row + i / n) >> (4 + i % n) & 1) == 1;
 }
 
-/** v, or 0 where the position does not count. */
+/** v, or 0 where a position does not count. */
 // @ts-ignore: decorator
 @inline export function kept<M>(v: v128, m: v128): v128 {
   return is<M, Masked>() ? v128.andnot(v, m) : v;
 }
 
-/** x - shift, or 0 where the position does not count. */
+/** x - shift, or 0 where a position does not count. */
 // @ts-ignore: decorator
 @inline export function deviation<T, M>(x: v128, shift: v128, m: v128): v128 {
   return kept<M>(v128.sub<T>(x, shift), m);
 }
 
-/** dy where mask and ReLU let it pass; d is x - shift, a the scale and b minus the offset. */
+/** dy where the mask and the ReLU let it pass, else 0; d is x - shift, a is the scale, b is minus the offset. */
 // @ts-ignore: decorator
 @inline export function passing<T, R, M>(dy: v128, d: v128, a: v128, b: v128, m: v128): v128 {
   return kept<M>(is<R, Rectified>() ? above<T>(dy, v128.mul<T>(d, a), b) : dy, m);

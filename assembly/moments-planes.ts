@@ -1,10 +1,10 @@
-/** `moments` of [outer, channels, inner]: accumulators of every channel in scratch, so that memory is read in address order. */
+/** `moments` of [outer, channels, inner]: scratch holds accumulators for every channel, so that x is read in address order. */
 import { closedAt, deviation, writeTable } from './mask';
 import { HEADER, RECORD, SHIFT } from './moments-shift';
 import { is, Masked } from './tags';
 import { CHAIN, four, fourSquares, lanes, loadTail, spill } from './vec';
 
-/** One sweep: mean and m2 become sum d and sum d^2. K of each channel stands in its record, behind the header of scratch. */
+/** One sweep: mean and m2 become sum d and sum d^2. Each channel's K is in its record, after the header of scratch. */
 export function sweepPlanes<T, M>(
   mean: usize, m2: usize, x: usize, mask: usize,
   outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, scratch: usize,

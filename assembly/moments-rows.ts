@@ -1,13 +1,13 @@
-/** `moments` of [outer, columns]: a record for every vector of columns in scratch. */
+/** `moments` of [outer, columns]: scratch holds a record for every vector of columns. */
 import { closedRow, deviation } from './mask';
 import { End, Whole } from './tags';
 import { CHAIN, four, fourSquares, lanes, loadEnd, loadPart, spillRow } from './vec';
 import { clear, interleave, narrow, vectors } from './wide';
 
-/** Vectors of a record: sum d, sum d^2, K. */
+/** Vectors in a record: sum d, sum d^2, K. */
 export const VECTORS = 3;
 
-/** One sweep over rows of `repeat` columns a channel; K of each channel stands at `shift`, scratch behind it. */
+/** One sweep over rows of `repeat` columns per channel. `shift` holds K of every channel, with the rest of scratch after it. */
 export function sweepColumns<T, M>(
   mean: usize, m2: usize, x: usize, mask: usize,
   outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, maskStep: usize, shift: usize,
@@ -37,9 +37,9 @@ export function sweepColumns<T, M>(
 /**
  * Adds sum d and sum d^2 of every column to the totals, by way of lane sums.
  *
- * Four rows at a step: a quarter of the accumulator traffic, and sums of four before a lane sees them. They lie a quarter
- * of the tensor apart: four streams side by side are what prefetchers follow best, where rows within one page confuse
- * them (see bench/NOTES.md).
+ * Four rows per step: accumulators are loaded and stored a quarter as often, and values enter a lane as sums of four. The
+ * rows lie a quarter of the tensor apart: prefetchers follow four separate streams best, and are confused by rows within
+ * one page (see bench/NOTES.md).
  */
 function sweepRows<T, M>(
   total: usize, squares: usize, x: usize, mask: usize,
@@ -60,7 +60,7 @@ function sweepRows<T, M>(
   }
 }
 
-/** Adds a vector of each of four rows, or n elements at their end, to the record at c. */
+/** Adds one vector of each of four rows, or the n elements at their ends, to the record at c. */
 // @ts-ignore: decorator
 @inline function addFour<T, M, V>(
   c: usize, x0: usize, x1: usize, x2: usize, x3: usize, m0: v128, m1: v128, m2: v128, m3: v128, n: i32 = 0,
@@ -72,7 +72,7 @@ function sweepRows<T, M>(
   v128.store(c, v128.add<T>(v128.load(c, 16), fourSquares<T>(d0, d1, d2, d3)), 16);
 }
 
-/** n times four rows, those of a step `apart`. */
+/** n steps of four rows each, `apart` bytes from each other. */
 function addFourRows<T, M>(
   records: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32,
   step: usize, maskStep: usize, apart: usize, maskApart: usize,
@@ -95,7 +95,7 @@ function addFourRows<T, M>(
   }
 }
 
-/** One row after another. */
+/** n rows, one after another. */
 function addRows<T, M>(
   records: usize, x: usize, mask: usize, n: i32, full: usize, rest: i32, step: usize, maskStep: usize,
 ): void {

@@ -1,19 +1,19 @@
-/** K of `moments`, the shift of every channel: a value of its own near the mean, chosen from samples, judged by what a sweep finds. */
+/** K of `moments`, the shift of each channel: one of its own values, near the mean. It is chosen from samples and checked after a sweep. */
 import { isClosed } from './mask';
 import { is, Masked } from './tags';
 import { four, lanes } from './vec';
 
 const SAMPLES: usize = 8;
 
-/** Bytes of scratch before the per-channel part: byte offsets of the samples. */
+/** Bytes at the head of scratch, before the part per channel: the byte offsets of the samples. */
 export const HEADER: usize = 64;
 
 /** Bytes of a channel's record in the walk over planes: lane sums of d and d^2, then K in every lane. */
 export const RECORD: usize = 48;
-/** Where K stands in it. */
+/** Byte offset of K in a record. */
 export const SHIFT: usize = 32;
 
-/** Byte offsets, within any channel, of positions spread evenly over it; under a mask, of the next valid ones. */
+/** Byte offsets, the same in every channel, of positions spread evenly over it; with a mask, of the next ones that count. */
 export function samplePositions<T, M>(scratch: usize, mask: usize, outer: i32, inner: i32, pitch: i32, maskPitch: i32): void {
   const n = <u64>outer * <u64>inner;
   for (let s: usize = 0; s < SAMPLES; ++s) {
@@ -26,7 +26,7 @@ export function samplePositions<T, M>(scratch: usize, mask: usize, outer: i32, i
   }
 }
 
-/** K of the channel that starts at x: the sample nearest the mean of the samples; 0 where they are not finite. */
+/** K of the channel that starts at x: the sample nearest to the mean of the samples, or 0 if they are not finite. */
 function seed<T>(x: usize, scratch: usize): T {
   let total: f64 = 0;
   for (let s: usize = 0; s < SAMPLES; ++s) total += <f64>load<T>(x + load<u32>(scratch + 4 * s));
@@ -39,7 +39,7 @@ function seed<T>(x: usize, scratch: usize): T {
   return select<T>(nearest, 0, nearest - nearest == 0);
 }
 
-/** K of every channel, into the records of a walk over planes. */
+/** Writes K of every channel into the records of a walk over planes. */
 export function seedPlanes<T>(x: usize, channels: i32, inner: i32, scratch: usize): void {
   let record = scratch + HEADER + SHIFT;
   for (let c = 0; c < channels; ++c) {
@@ -49,7 +49,7 @@ export function seedPlanes<T>(x: usize, channels: i32, inner: i32, scratch: usiz
   }
 }
 
-/** K of every channel, side by side, where a channel has several columns. */
+/** Writes K of every channel side by side, where a channel has several columns. */
 export function seedColumns<T>(x: usize, channels: i32, inner: i32, scratch: usize): void {
   for (let c = 0; c < channels; ++c) {
     store<T>(scratch + HEADER + <usize>c * sizeof<T>(), seed<T>(x, scratch));
@@ -57,7 +57,7 @@ export function seedColumns<T>(x: usize, channels: i32, inner: i32, scratch: usi
   }
 }
 
-/** `seed` for a vector of channels at a time. */
+/** Writes K of every channel side by side, a vector of channels at a time, where a channel has one column. */
 export function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
   const shift = scratch + HEADER;
   const full = <usize>(channels / lanes<T>()) * 16;
@@ -80,7 +80,7 @@ export function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
   for (let i = full; i < end; i += sizeof<T>()) store<T>(shift + i, seed<T>(x + i, scratch));
 }
 
-/** That of a and b which lies nearer the middle. */
+/** Whichever of a and b is nearer to the middle. */
 // @ts-ignore: decorator
 @inline function nearer<T>(a: v128, b: v128, middle: v128): v128 {
   const first = v128.abs<T>(v128.sub<T>(a, middle)), second = v128.abs<T>(v128.sub<T>(b, middle));
@@ -88,8 +88,8 @@ export function seedRows<T>(x: usize, channels: i32, scratch: usize): void {
 }
 
 /**
- * Turns the totals (sum d, sum d^2) into mean and m2; false where some K was poor and has been replaced.
- * K fills `bytes`; that of the next channel starts `step` bytes on.
+ * Turns the totals (sum d, sum d^2) into mean and m2. False if any K was too far from the mean; it is now that mean.
+ * K fills `bytes` bytes; the next channel's K is `step` bytes further on.
  */
 export function settle<T>(mean: usize, m2: usize, channels: i32, n: f64, shift: usize, step: usize, bytes: usize): bool {
   let settled = true;
@@ -97,7 +97,7 @@ export function settle<T>(mean: usize, m2: usize, channels: i32, n: f64, shift: 
     const total = load<f64>(mean), d = total / n;
     const found = load<f64>(m2) - total * d;
     const center = <f64>load<T>(shift) + d;
-    // A comparison with NaN is false: a channel that holds one settles at once.
+    // A comparison with NaN is false: a channel that contains one settles at once.
     if (total * d > 16 * found) {
       settled = false;
       for (let i: usize = 0; i < bytes; i += sizeof<T>()) store<T>(shift + i, <T>center);

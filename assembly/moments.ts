@@ -9,15 +9,15 @@ import { repeatOf } from './wide';
  *
  *   mean, m2          [channels]                f64   written
  *   x                 [outer, channels, inner]  T
- *   mask              [outer, vectors]          u8  of `packMask`; address 0: all positions count
- *   n                 values a channel, at least 1
+ *   mask              [outer, vectors]          u8  of `packMask`; 0: every position counts
+ *   n                 values per channel that count, at least 1
  *   pitch, maskPitch  elements between outer slices of x, >= channels * inner, and of the mask
  *   scratch           scratchBytes(channels, inner), aligned to 16
  *
  * One sweep in address order, on d = x - K: mean = K + sum d / n, m2 = sum d^2 - (sum d)^2 / n.
  * K is a value of the channel itself, so that d keeps x's own precision. The error grows with (K - mean)^2 / variance;
- * where that exceeds 16, K becomes the mean just found and the sweep runs again (Chan, Golub & LeVeque 1983, section 3).
- * Lanes add at most about 60 times in T before the sum goes into f64: 60 * 2^-24 = 3.6e-6 bounds the relative error.
+ * if that exceeds 16, K becomes the mean just found and the sweep runs again (Chan, Golub & LeVeque 1983, section 3).
+ * A lane adds at most about 60 times in T before its sum goes into f64: 60 * 2^-24 = 3.6e-6 bounds the relative error.
  */
 export function moments<T>(
   mean: usize, m2: usize, x: usize, mask: usize, n: f64,

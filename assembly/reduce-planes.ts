@@ -1,9 +1,9 @@
-/** `reduce` of [outer, channels, inner]: accumulators of every channel in scratch, so that memory is read in address order. */
+/** `reduce` of [outer, channels, inner]: scratch holds accumulators for every channel, so that tensors are read in address order. */
 import { closedAt, deviation, kept, passing, writeTable } from './mask';
 import { General, is, Masked, Rectified } from './tags';
 import { CHAIN, lanes, loadTail, rectified, spill, storeTail } from './vec';
 
-/** Bytes a channel in the walk over planes: the lane sums of g and of g * (x - shift). */
+/** Bytes per channel in the walk over planes: the lane sums of g and of g * (x - shift). */
 export const RECORD: usize = 32;
 
 export function sweepPlanes<T, R, M>(
@@ -14,7 +14,7 @@ export function sweepPlanes<T, R, M>(
   const table = scratch + RECORD * channels;
   if (is<M, Masked>()) writeTable<T>(table);
   memory.fill(scratch, 0, RECORD * channels);
-  // Two sums take turns, but for the general walk.
+  // Vectors are added to two sums by turns, except in the general walk.
   const piece = (is<R, General>() ? 1 : 2) * lanes<T>() * CHAIN;
   const planes = min(max(piece / inner, 1), 8);
   for (let o = 0; o < outer; ++o) {
@@ -73,7 +73,7 @@ export function sweepPlanes<T, R, M>(
     if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    // Beyond the tail u is 0, and so is its product with -shift.
+    // After the last element u is 0, and so is its product with -shift.
     const m0 = closedAt<M>(mask, table);
     const d = deviation<T, M>(loadTail<T>(end, rest), k, m0), u = passing<T, R, M>(loadTail<T>(dy, rest), d, a, b, m0);
     s1 = v128.add<T>(s1, u);
@@ -83,7 +83,7 @@ export function sweepPlanes<T, R, M>(
   v128.store(record, v128.add<T>(q0, q1), 16);
 }
 
-/** The same by the sign of y, writing g, or both. */
+/** As addRun, but the ReLU's sign comes from y, or g is written, or both. */
 // @ts-ignore: decorator
 @inline function addGeneralRun<T, M>(
   record: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize, n: i32, table: usize,

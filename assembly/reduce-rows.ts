@@ -1,16 +1,16 @@
-/** `reduce` of [outer, columns]: a record for every vector of columns in scratch. */
+/** `reduce` of [outer, columns]: scratch holds a record for every vector of columns. */
 import { closedRow, deviation, kept, passing } from './mask';
 import { End, General, is, Plain, Rectified, Whole } from './tags';
 import { CHAIN, lanes, loadEnd, loadPart, rectified, spillRow, storeEnd } from './vec';
 import { clear, interleave, narrow, negate, vectors } from './wide';
 
-/** Vectors of a record: the lane sums of g and of g * (x - shift), shift, and scale and minus offset where x tells the sign. */
+/** Vectors in a record: the lane sums of g and of g * (x - shift), shift, and if there is a ReLU, scale and minus the offset. */
 // @ts-ignore: decorator
 @inline export function recordSize<R>(): i32 {
   return is<R, Rectified>() ? 5 : 3;
 }
 
-/** The sums of rows of `repeat` columns a channel. */
+/** The sums of rows of `repeat` columns per channel. */
 export function sweepColumns<T>(
   total: usize, dot: usize, dy: usize, x: usize, shift: usize,
   outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, records: usize,
@@ -30,7 +30,7 @@ export function sweepColumns<T>(
   narrow(dot, q, channels, repeat, inner);
 }
 
-/** The sums of rows of one column a channel. */
+/** The sums of rows of one column per channel. */
 export function sweepPlainRows<T, R, M>(
   total: usize, dot: usize, dy: usize, x: usize, mask: usize, shift: usize, scale: usize, offset: usize,
   outer: i32, channels: i32, step: usize, maskStep: usize, scratch: usize,
@@ -45,7 +45,7 @@ export function sweepPlainRows<T, R, M>(
   sweepRows<T, R, M>(total, dot, dy, x, mask, outer, channels, step, maskStep, scratch);
 }
 
-/** Adds both sums of every column to the totals. Four rows at a step, a quarter of the tensor apart, as in `moments`. */
+/** Adds both sums of every column to the totals. Four rows per step, a quarter of the tensor apart, as in `moments`. */
 function sweepRows<T, R, M>(
   total: usize, dot: usize, dy: usize, x: usize, mask: usize,
   outer: i32, columns: i32, step: usize, maskStep: usize, records: usize,
@@ -69,7 +69,7 @@ function sweepRows<T, R, M>(
   }
 }
 
-/** Adds a vector of each of four rows of dy and x, or n elements at their end, to the record at c. */
+/** Adds one vector of each of four rows of dy and x, or the n elements at their ends, to the record at c. */
 // @ts-ignore: decorator
 @inline function addFour<T, R, M, V>(
   c: usize, dy0: usize, dy1: usize, dy2: usize, dy3: usize, x0: usize, x1: usize, x2: usize, x3: usize,
@@ -89,9 +89,9 @@ function sweepRows<T, R, M>(
 }
 
 /**
- * n times four rows, those of a step `apart`: a quarter of the accumulator traffic. One pointer each for x, dy and the
- * records, since with one for every row there are more than registers (0.85 instead of 0.58 ns a vector), as with one
- * for every coefficient (1.9).
+ * n steps of four rows each, `apart` bytes from each other: accumulators are loaded and stored a quarter as often. One
+ * pointer each for x, dy and the records: with one per row there are not enough registers (0.85 instead of 0.58 ns per
+ * vector), nor with one per coefficient (1.9).
  */
 function addFourRows<T, R, M>(
   records: usize, dy: usize, x: usize, mask: usize,
@@ -103,7 +103,7 @@ function addFourRows<T, R, M>(
     let x0 = x, dy0 = dy, c = records;
     const end = x + full;
     if (is<R, Plain>() && is<M, Plain>()) {
-      // Two vectors a step, since newer versions of V8 unroll no such loop: 0.53 instead of 0.62 ns a vector on Node 26.
+      // Two vectors per step, since newer versions of V8 do not unroll such a loop: 0.53 instead of 0.62 ns per vector on Node 26.
       const pairs = end - 16;
       while (x0 < pairs) {
         const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart, dy1 = dy0 + apart, dy2 = dy1 + apart, dy3 = dy2 + apart;
@@ -120,7 +120,7 @@ function addFourRows<T, R, M>(
       x0 += 16; dy0 += 16; c += 16 * recordSize<R>();
     }
     if (rest) {
-      // Not from x0 and dy0: V8 would then compute what both have in common before it knows whether the loop goes on.
+      // Not from x0 and dy0: V8 would then compute what this has in common with the loop before it knows whether the loop goes on.
       const x1 = end + apart, x2 = x1 + apart, x3 = x2 + apart;
       const dyEnd = dy + full, dy1 = dyEnd + apart, dy2 = dy1 + apart, dy3 = dy2 + apart;
       addFour<T, R, M, End>(c, dyEnd, dy1, dy2, dy3, end, x1, x2, x3, m0, m1, m2, m3, rest);
@@ -129,7 +129,7 @@ function addFourRows<T, R, M>(
   }
 }
 
-/** One row. */
+/** Adds one row to the records. */
 function addRow<T, R, M>(c: usize, dy: usize, x: usize, mask: usize, full: usize, rest: i32): void {
   const m = closedRow<M>(mask);
   for (let i: usize = 0; i < full; i += 16) {
@@ -139,7 +139,7 @@ function addRow<T, R, M>(c: usize, dy: usize, x: usize, mask: usize, full: usize
   if (rest) addOne<T, R, M>(c, loadEnd<T>(dy + full, rest), loadEnd<T>(x + full, rest), m);
 }
 
-/** Adds one vector of x and dy to the record at c. */
+/** Adds one vector of dy and x to the record at c. */
 // @ts-ignore: decorator
 @inline function addOne<T, R, M>(c: usize, dy: v128, x: v128, m: v128): void {
   const k = v128.load(c, 32);
@@ -155,7 +155,7 @@ function addRow<T, R, M>(c: usize, dy: usize, x: usize, mask: usize, full: usize
   v128.store(c, v128.add<T>(v128.load(c, 16), v128.mul<T>(u, d)), 16);
 }
 
-/** Rows by the sign of y, writing g, or both; they are read and written one after another. */
+/** As sweepPlainRows, but the ReLU's sign comes from y, or g is written, or both. One row at a time. */
 export function sweepGeneralRows<T, M>(
   total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize, shift: usize,
   outer: i32, channels: i32, step: usize, maskStep: usize, records: usize,

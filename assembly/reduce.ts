@@ -8,15 +8,15 @@ import { repeatOf } from './wide';
  *
  *   total, dot            [channels]                f64   written
  *   g                     [outer, channels, inner]  T     written unless 0; may be dy itself
- *   dy, y, x              [outer, channels, inner]  T     y = 0: none; else g is 0 where y <= 0
- *   mask                  [outer, vectors]          u8  of `packMask`; address 0: all positions count
- *   shift, scale, offset  [channels]                T     offset = 0: none; else, without g and y, g is 0 where
+ *   dy, y, x              [outer, channels, inner]  T     y = 0: absent; else g is 0 where y <= 0
+ *   mask                  [outer, vectors]          u8  of `packMask`; 0: every position counts
+ *   shift, scale, offset  [channels]                T     offset = 0: absent; else, without g and y, g is 0 where
  *                                                         (x - shift) * scale + offset <= 0
  *   pitch, maskPitch      elements between outer slices of the tensors, >= channels * inner, and of the mask
  *   scratch               scratchBytes(channels, inner), aligned to 16
  *
  * The two sums of the backward pass (Ioffe & Szegedy 2015, section 3: dl/dbeta and dl/dgamma before the division by
- * the standard deviation). Lane sums go into f64 after about 64 additions, as in `moments`.
+ * the standard deviation). Lane sums go into f64 after about 60 additions, as in `moments`.
  */
 export function reduce<T>(
   total: usize, dot: usize, g: usize, dy: usize, y: usize, x: usize, mask: usize,
@@ -44,7 +44,7 @@ function walk<T, R, M>(
   outer: i32, channels: i32, inner: i32, pitch: i32, maskPitch: i32, scratch: usize,
 ): void {
   const step = <usize>pitch * sizeof<T>(), maskStep = <usize>maskPitch;
-  // Only the plainest of walks widens narrow rows.
+  // Only the plain walk widens narrow rows.
   const repeat = is<R, Plain>() && is<M, Plain>() ? repeatOf(outer, channels, inner, pitch) : i32(inner == 1);
   if (repeat == 0) {
     sweepPlanes<T, R, M>(

@@ -1,19 +1,19 @@
-/** How much scratch the kernels use, from the records that they lay out in it. */
+/** How much scratch the kernels use, by the records that they keep in it. */
 import { recordSize as gradientSize } from './gradient';
 import { TABLE } from './mask';
-import { RECORD as MOMENTS_RECORD, HEADER } from './moments-shift';
 import { VECTORS } from './moments-rows';
+import { HEADER, RECORD as MOMENTS_RECORD } from './moments-shift';
 import { RECORD as REDUCE_RECORD } from './reduce-planes';
 import { recordSize as reduceSize } from './reduce-rows';
 import { Plain, Rectified } from './tags';
 import { WIDENED } from './wide';
 
 /**
- * The bytes of scratch that any kernel may use on so many channels, whatever its element type and its other arguments.
+ * The bytes of scratch that a call of any kernel may use, whatever its element type and its other arguments.
  *
- * A walk over planes has a record per channel and the table of a mask. A walk over rows has the vectors of a record, where
- * rows are widened two totals, and in `moments` K besides. In f64, where they are the largest, that is 8 bytes of each per
- * column. Each of these four parts may end within a vector.
+ * A walk over planes keeps one record per channel and the table of a mask. A walk over rows keeps up to four parts: K in
+ * `moments`, the records, and two totals if rows are widened. In f64, the larger type, K, each vector of a record and each
+ * total take 8 bytes per column. Each part may end within a vector, so each has room for one more record.
  */
 export function scratchBytes(channels: i32, inner: i32): i32 {
   const planes = <i32>max(MOMENTS_RECORD, REDUCE_RECORD) * channels + TABLE;

@@ -1,29 +1,29 @@
 /**
  * Compile-time choices as type tags.
  *
- * `is<A, B>()` folds to a constant before code is generated, so the arm not taken is never compiled.
- * A tag is used only where a choice changes which memory is touched; a choice that changes only arithmetic is data.
+ * `is<A, B>()` folds to a constant before code is generated, so the branch not taken is never compiled.
+ * A tag is used only where a choice changes which memory is touched; a choice that changes only arithmetic is a number.
  */
 
-/** No more than the kernel's own tensors. */
+/** Only the kernel's own tensors. */
 export class Plain {}
 
-/** Positions that do not count are left out. */
+/** With a mask: positions that do not count are left out. */
 export class Masked {}
 
-/** A residual besides. */
+/** With a residual. */
 export class Residual {}
 
-/** Through a ReLU whose sign is found again from x. */
+/** Through a ReLU, the sign of whose input is recomputed from x. */
 export class Rectified {}
 
-/** Further tensors and a mask. */
+/** With further tensors: the output of a ReLU to read, the gradient of its input to write, or both. */
 export class General {}
 
 /** A whole vector. */
 export class Whole {}
 
-/** The elements at the end of a row, fewer than a vector. */
+/** The elements at the end of a row, fewer than a vector holds. */
 export class End {}
 
 // @ts-ignore: decorator

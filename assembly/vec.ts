@@ -1,7 +1,7 @@
 /**
- * The SIMD vocabulary: v128 as a short vector of T (f32 or f64).
+ * v128 as a short vector of T (f32 or f64).
  *
- * Lane numbers and memory offsets must be literals in WebAssembly, hence the few spelled-out cases.
+ * Lane numbers and memory offsets must be literals in WebAssembly, so a few cases are spelled out.
  */
 
 import { is, Whole } from './tags';
@@ -12,7 +12,7 @@ import { is, Whole } from './tags';
   return 16 / sizeof<T>();
 }
 
-/** The n elements at p, 0 < n < lanes, then zeros: never reads past them. */
+/** The n elements at p, 0 < n < lanes, followed by zeros. Reads nothing after them. */
 // @ts-ignore: decorator
 @inline export function loadTail<T>(p: usize, n: i32): v128 {
   if (sizeof<T>() == 8 || n == 1) return v128.load_zero<T>(p);
@@ -20,7 +20,7 @@ import { is, Whole } from './tags';
   return n == 2 ? v : v128.load_lane<f32>(p, v, 2, 8);
 }
 
-/** Writes the first n lanes, 0 < n < lanes, and nothing past them. */
+/** Writes the first n lanes, 0 < n < lanes, and nothing after them. */
 // @ts-ignore: decorator
 @inline export function storeTail<T>(p: usize, v: v128, n: i32): void {
   if (sizeof<T>() == 8 || n == 1) {
@@ -31,23 +31,23 @@ import { is, Whole } from './tags';
   }
 }
 
-/** `loadTail` as a call: for walks over rows, which have many of them. That is a tenth of the module. */
+/** `loadTail` as a call, for walks over rows, which use it often: inlined, it would make the module a tenth larger. */
 export function loadEnd<T>(p: usize, n: i32): v128 {
   return loadTail<T>(p, n);
 }
 
-/** `storeTail` as a call. */
+/** `storeTail` as a call, for the same reason. */
 export function storeEnd<T>(p: usize, v: v128, n: i32): void {
   storeTail<T>(p, v, n);
 }
 
-/** The vector at p, or by `loadEnd` the n elements there. */
+/** The vector at p (V: Whole), or the n elements there (V: End). */
 // @ts-ignore: decorator
 @inline export function loadPart<T, V>(p: usize, n: i32): v128 {
   return is<V, Whole>() ? v128.load(p) : loadEnd<T>(p, n);
 }
 
-/** `storePart` writes what `loadPart` has read. */
+/** Writes v (V: Whole), or its first n lanes (V: End). */
 // @ts-ignore: decorator
 @inline export function storePart<T, V>(p: usize, v: v128, n: i32): void {
   if (is<V, Whole>()) v128.store(p, v);
@@ -66,26 +66,26 @@ export function storeEnd<T>(p: usize, v: v128, n: i32): void {
 }
 
 /**
- * Additions of one lane in T before the sum goes into f64. Values go in as sums of four where they can; one by one only
- * a quarter as many may. The reason is not their number but the squares: at mean / std = 1e4 values are multiples of
- * 2^-10, an odd square of which is 1 mod 8, so that a sum above 16 rounds nearly every one of them down
- * (measured: variance 3e-7 too small with 30 single squares, 1e-8 with sums of four).
+ * Additions per lane in T before the sum goes into f64. Values are added as sums of four wherever possible; of single
+ * values only a quarter as many may be added. The reason is not their number but the squares: at mean / std = 1e4 values
+ * are multiples of 2^-10, and odd squares are 1 mod 8, so that a sum above 16 rounds nearly every one of them down
+ * (measured: the variance is 3e-7 too small with 30 single squares, 1e-8 with sums of four).
  */
 export const CHAIN = 60;
 
-/** Four vectors in one. */
+/** The sum of four vectors. */
 // @ts-ignore: decorator
 @inline export function four<T>(a: v128, b: v128, c: v128, d: v128): v128 {
   return v128.add<T>(v128.add<T>(a, b), v128.add<T>(c, d));
 }
 
-/** The squares of four vectors in one. */
+/** The sum of the squares of four vectors. */
 // @ts-ignore: decorator
 @inline export function fourSquares<T>(a: v128, b: v128, c: v128, d: v128): v128 {
   return four<T>(v128.mul<T>(a, a), v128.mul<T>(b, b), v128.mul<T>(c, c), v128.mul<T>(d, d));
 }
 
-/** Adds the first two vectors of a record, lane sums of one channel, to two f64, and clears them. */
+/** Adds the lane sums of one channel, the first two vectors of its record, to two f64, and clears them. */
 export function spill<T>(first: usize, second: usize, record: usize): void {
   store<f64>(first, load<f64>(first) + sum<T>(v128.load(record)));
   store<f64>(second, load<f64>(second) + sum<T>(v128.load(record, 16)));
@@ -118,24 +118,24 @@ export function spill<T>(first: usize, second: usize, record: usize): void {
 }
 
 /**
- * g where v is above limit or one of them is NaN, else 0. For the sign that a ReLU was given, v is (x - shift) * scale and
- * limit is minus the offset: comparing instead of adding cannot change the sign by rounding, and leaves the processor's
- * adders, the bottleneck, to the sums of the walk (a backward through a ReLU in 1.2 times the plain one instead of 1.4).
+ * g where v is above limit or one of them is NaN, else 0. For the sign of a ReLU's input, v is (x - shift) * scale and limit
+ * is minus the offset. It compares instead of adding: rounding cannot change the sign, and adders are the bottleneck (a
+ * backward through a ReLU takes 1.2 times as long as the plain one instead of 1.4).
  */
 // @ts-ignore: decorator
 @inline export function above<T>(g: v128, v: v128, limit: v128): v128 {
   return v128.andnot(g, v128.le<T>(v, limit));
 }
 
-/** g where y is above 0 or NaN, else 0. */
+/** g where y is above 0 or is NaN, else 0. */
 // @ts-ignore: decorator
 @inline export function rectified<T>(g: v128, y: v128): v128 {
   return v128.andnot(g, v128.le<T>(y, v128.splat<T>(0)));
 }
 
 /**
- * Adds the first two vectors of every record, lane sums, to two rows of f64, and clears them. Records are of `size`
- * vectors, one for each of `full` bytes in whole vectors of columns and one for `rest` columns.
+ * Adds the lane sums, the first two vectors of every record, to two rows of f64, and clears them. A record has `size`
+ * vectors. There is one per vector of columns, `full` bytes of them, and one for the `rest` of the columns, if any.
  */
 export function spillRow<T>(first: usize, second: usize, record: usize, size: i32, full: usize, rest: i32): void {
   const zero = v128.splat<T>(0);

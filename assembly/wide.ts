@@ -1,37 +1,37 @@
 /**
- * What walks over rows share: short rows and tiny planes as wide rows, records of per-channel numbers, rows by the block.
+ * What walks over rows share: short rows and tiny planes as wide rows, records of per-channel numbers, blocks of rows.
  *
- * Memory holds a row of three channels followed by the next: taken four at a time they are one row of twelve columns,
- * three whole vectors. Planes of two or three values are columns likewise. Per-channel numbers are repeated to match,
- * and sums of columns that belong to one channel are added up in the end.
+ * Rows of three channels follow each other in memory: four of them together are one row of twelve columns, three whole
+ * vectors. Planes of two or three values become columns in the same way. Per-channel numbers are repeated to match, and
+ * sums of columns that belong to one channel are added up at the end.
  */
 
 import { lanes, loadTail } from './vec';
 
-/** Columns that make a row worth a walk of its own: shorter rows are taken several at a time. See bench/NOTES.md. */
+/** Columns from which a row is walked by itself; several shorter rows are walked as one. See bench/NOTES.md. */
 const WIDTH: i32 = 64;
 
-/** A bound of what rows are widened to: `repeatOf` passes WIDTH by less than four rows, of less than WIDTH columns each. */
+/** Upper bound of the columns of a widened row: it exceeds WIDTH by less than four rows, of fewer than WIDTH columns each. */
 export const WIDENED: i32 = 5 * WIDTH;
 
-/** Columns a channel in the walk over rows; 0: the tensor is to be walked plane by plane. */
+/** Columns per channel in the walk over rows; 0: the tensor is walked plane by plane. */
 // @ts-ignore: decorator
 @inline export function repeatOf(outer: i32, channels: i32, inner: i32, pitch: i32): i32 {
   if (inner != 1) return inner < 4 ? inner : 0;
   if (channels >= WIDTH || pitch != channels) return 1;
-  // A multiple of four where that is what fills whole vectors.
+  // The fewest rows that fill whole vectors.
   const unit = channels & 1 ? 4 : channels & 2 ? 2 : 1;
   const repeat = (WIDTH + unit * channels - 1) / (unit * channels) * unit;
   return outer >= repeat ? repeat : 1;
 }
 
-/** Vectors that hold so many columns. */
+/** Vectors that hold this many columns. */
 // @ts-ignore: decorator
 @inline export function vectors<T>(columns: i32): i32 {
   return (columns + lanes<T>() - 1) / lanes<T>();
 }
 
-/** Clears records of `size` vectors, one for every vector of columns. */
+/** Clears the records, of `size` vectors each, one per vector of columns. */
 // @ts-ignore: decorator
 @inline export function clear<T>(records: usize, size: i32, columns: i32): void {
   memory.fill(records, 0, <usize>(16 * size) * vectors<T>(columns));
@@ -50,9 +50,8 @@ export function narrow(total: usize, columns: usize, channels: i32, repeat: i32,
 }
 
 /**
- * Writes per-channel numbers once for every column, as vector `index` of records of `size` vectors, so that a walk needs
- * one pointer for all of them: with one for each, a walk over two rows has more than there are registers for, and the
- * gradient takes twice the time.
+ * Writes per-channel numbers once per column, as vector `index` of records of `size` vectors. A walk then needs one pointer
+ * for all coefficients: with one for each, a walk over two rows runs out of registers, and the gradient takes twice the time.
  */
 export function interleave<T>(
   records: usize, size: i32, index: i32, from: usize, channels: i32, repeat: i32, inner: i32,
@@ -88,8 +87,8 @@ export function negate<T>(records: usize, size: i32, index: i32, columns: i32): 
 }
 
 /**
- * Rows per call of an inner walk: some 64 KiB of them. V8 does not replace code that runs, so a first call stays slow
- * until the walk ends; shorter blocks cost time on narrow rows.
+ * Rows per call of an inner walk, about 64 KiB. V8 does not replace running code, so a first call stays slow until its walk
+ * ends; smaller blocks would cost time on narrow rows.
  */
 // @ts-ignore: decorator
 @inline export function rowsPerBlock(step: usize): i32 {
