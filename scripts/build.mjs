@@ -3,7 +3,7 @@
 // Names and lines stay as they are: classes keep theirs, stack traces can be read, and an error that nobody catches is
 // printed with the line that threw it, not with the whole package. What minifies the application minifies them.
 import { readdirSync, rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 
 /** One for each subpath of package.json's exports that is code. What entries share becomes a chunk. */
@@ -25,13 +25,31 @@ const settings = {
 const moduleFromHost = {
   name: 'module from the host',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/packaged\.js$/ }, () => ({ path: fileURLToPath(new URL('../src/packaged.workerd.ts', import.meta.url)) }));
+    onResolve({ filter: /\/packaged\.js$/ }, ({ resolveDir, path }) => ({ path: join(resolveDir, path.replace('.js', '.workerd.ts')) }));
+  },
+};
+
+/**
+ * At its top the loader makes a TextDecoder, which some hosts do not have, and assigns Object.hasOwn, which some hosts
+ * freeze. In the package all of it is evaluated where it is called, and the assignment is left out.
+ */
+const loaderWhenCalled = {
+  name: 'loader when called',
+  setup({ onLoad }) {
+    onLoad({ filter: /@assemblyscript[\\/]loader[\\/]index\.js$/ }, async ({ path }) => {
+      const contents = `import { instantiateSync } from ${JSON.stringify(path)}; result = instantiateSync(...given);`;
+      const { format, target, minifySyntax } = settings;
+      const bundled = await build({ stdin: { contents, resolveDir: '.' }, bundle: true, format, target, minifySyntax, write: false });
+      const [{ text }] = bundled.outputFiles, body = text.replace(/^Object\.hasOwn = [^}]*\};$/m, '');
+      if (body === text) throw new Error('the loader expected to assign Object.hasOwn');
+      return { contents: `export function instantiateSync(...given) {\nlet result;\n${body}return result;\n}\n` };
+    });
   },
 };
 
 for (const name of readdirSync('dist')) if (name !== 'kernels.wasm') rmSync(`dist/${name}`, { recursive: true });
 await Promise.all([
   // gzip does better with the kernels' text before the code than in its midst.
-  build({ ...settings, outdir: 'dist', inject: ['src/binary.ts'] }),
-  build({ ...settings, outdir: 'dist/workerd', plugins: [moduleFromHost] }),
+  build({ ...settings, outdir: 'dist', inject: ['src/binary.ts'], plugins: [loaderWhenCalled] }),
+  build({ ...settings, outdir: 'dist/workerd', plugins: [loaderWhenCalled, moduleFromHost] }),
 ]);

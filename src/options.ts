@@ -116,8 +116,7 @@ export function checkRuntimeOptions(options: { kind?: unknown; module?: unknown;
   checkOptions('createRuntime', options, ['kind', 'module', 'maximumBytes']);
   checkOneOf('kind', options.kind, ['wasm-simd', 'javascript']);
   const { module, maximumBytes } = options;
-  const isBytes = ArrayBuffer.isView(module) || Object.prototype.toString.call(module).endsWith('ArrayBuffer]');
-  if (module !== undefined && !isBytes && !(module instanceof WebAssembly.Module)) {
+  if (module !== undefined && !ArrayBuffer.isView(module) && !/(ArrayBuffer|WebAssembly\.Module)\]$/.test(Object.prototype.toString.call(module))) {
     throw wrongKind('module', 'a WebAssembly.Module or its bytes', module);
   }
   if (maximumBytes !== undefined) checkNumber('maximumBytes', maximumBytes, PAGE, MAXIMUM_BYTES);

@@ -58,7 +58,7 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     const memory = new HeapMemory(1);
     return new Engine(kind, new Allocator(memory, maximumBytes), reference(memory));
   }
-  const reason = module ? undefined : refusal();
+  const reason = module && typeof WebAssembly === 'object' ? undefined : refusal();
   if (reason !== undefined) {
     throw new TypeError(`kind 'wasm-simd' expected an engine that compiles WebAssembly SIMD, got one that does not: ${reason}`);
   }
@@ -72,7 +72,7 @@ let warned = false;
 function defaultKind(): Runtime['kind'] {
   const reason = refusal();
   if (reason === undefined) return 'wasm-simd';
-  if (!warned) console.warn(`batchnorm-wasm: the plain kernels step in, which are several times slower: ${reason}`);
+  if (!warned) globalThis.console?.warn(`batchnorm-wasm: the plain kernels step in, which are several times slower: ${reason}`);
   warned = true;
   return 'javascript';
 }
