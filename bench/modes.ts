@@ -1,5 +1,5 @@
 /**
- * What a mask, a ReLU and a residual cost: time per byte that must move, against the plain call. `npm run bench:modes`
+ * What a mask, a ReLU and a residual cost: time per byte that must move, against the plain call. `npm run bench -- modes`
  *
  * A residual makes a call move more bytes, and hold more in the caches. It is compared with a plain call on a batch that
  * is larger by as much: of the same batch, the plain call may run from a cache that has no room for the residual.

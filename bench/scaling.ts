@@ -20,7 +20,7 @@ const CLIFF = 2;
 /** Values are drawn once and repeated: a hundred million of them would take longer than the benchmark. */
 const PERIOD = 999_983;
 
-const HELP = `npm run bench:scaling -- [options]
+const HELP = `npm run bench -- scaling [options]
 
   --most N             largest size, 1e8 by default (1.2 GB of tensors)
   --quick              fewer samples

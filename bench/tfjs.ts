@@ -1,6 +1,6 @@
 /**
  * Batch norm of tfjs against this package's in it: forward, and forward with all gradients, on both backends.
- * `npm run bench:tfjs`; `-- --shapes 60x100,8x28x28x64` for some shapes only. Writes results/tfjs.md.
+ * `npm run bench -- tfjs`; `--shapes 60x100,8x28x28x64` for some shapes only. Writes results/tfjs.md.
  *
  * Each side is a process of its own, since registering changes tfjs for good. Both measure in turn.
  */
@@ -150,7 +150,7 @@ async function main(shapes: readonly string[]): Promise<void> {
   const lines = [
     '# TensorFlow.js 4.22: its batch norm against this package in it', '',
     `Milliseconds a call, medians of ${ROUNDS} rounds in turn; training statistics, NHWC. Node ${process.versions.node}, ${cpus()[0]?.model ?? 'unknown'}, ` +
-      `${new Date().toISOString().slice(0, 10)}. \`npm run bench:tfjs\` makes this file.`, '',
+      `${new Date().toISOString().slice(0, 10)}. \`npm run bench -- tfjs\` makes this file.`, '',
     '| backend | shape | | stock | registered | times as fast |', '|---|---|---|---:|---:|---:|',
   ];
   console.log(lines.slice(-2).join('\n'));
