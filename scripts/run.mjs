@@ -7,6 +7,7 @@ const PROGRAMS = {
   bench: {
     '': 'bench/main.ts',
     accuracy: 'bench/accuracy.ts',
+    compare: 'bench/compare.ts',
     modes: 'bench/modes.ts',
     peers: 'bench/peers/install.mjs',
     scaling: 'bench/scaling.ts',
