@@ -44,6 +44,7 @@ const demo = {
 
 export default defineConfig({
   test: {
+    globalSetup: 'scripts/build.mjs',
     reporters: ['default', ['json', { outputFile: 'out/tests.json' }]],
     projects: [{ test: { ...common, name: 'node' } }, demo, ...(present.length ? [browsers] : [])],
   },

@@ -61,7 +61,7 @@ export class Child {
     // The last output on standard error may arrive after the end of standard output.
     await new Promise((resolve) => { setTimeout(resolve, 50); });
     const words = this.#spawnError?.message ?? this.#complaints;
-    if (NOT_INSTALLED.test(words)) return 'not installed (npm run bench:peers)';
+    if (NOT_INSTALLED.test(words)) return 'not installed (npm run bench -- peers)';
     return words.split('\n').findLast((line) => /error|gave no/i.test(line))?.trim() || `ended (${this.#process.signalCode ?? this.#process.exitCode})`;
   }
 }

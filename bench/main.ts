@@ -22,7 +22,7 @@ const HELP = `npm run bench -- [options]
   --json               print the results as JSON
   --help               this text
 
-Peers are installed by npm run bench:peers.
+Peers are installed by npm run bench -- peers. Other measurements: npm run bench -- accuracy, compare, modes, scaling, tfjs.
 `;
 
 const { values: options } = parseArgs({

@@ -1,5 +1,5 @@
 /**
- * The cost of a mask, a ReLU and a residual: time per byte moved, compared with the plain call. `npm run bench:modes`
+ * The cost of a mask, a ReLU and a residual: time per byte moved, compared with the plain call. `npm run bench -- modes`
  *
  * With a residual, a call moves more bytes and needs more room in the caches. It is compared with a plain call on a batch
  * that is larger by the same number of bytes: on the same batch, the plain call may run from a cache that has no room for

@@ -1,26 +1,28 @@
 /**
- * The package as a side of the benchmark: `node --import tsx bench/ours.ts tensors | arrays | typescript | copy`.
+ * The package as a side of the benchmark: `node --import tsx bench/ours.ts tensors | arrays | typescript | copy [URL]`,
+ * URL that of another build.
  * A memory copy is the floor: the time to read x and write y without computing anything.
  */
 import { readFileSync } from 'node:fs';
-import { BatchNorm, createRuntime, type Runtime } from 'batchnorm-wasm';
+import type { BatchNorm, Runtime } from 'batchnorm-wasm';
 import { type Prepared, serve, type Task } from './protocol.js';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 
 const SIDES: Record<string, (task: Task) => Prepared> = {
-  tensors: (task) => tensors(createRuntime({ kind: 'wasm-simd' }), task),
-  typescript: (task) => tensors(createRuntime({ kind: 'javascript' }), task),
+  tensors: (task) => tensors(library.createRuntime({ kind: 'wasm-simd' }), task),
+  typescript: (task) => tensors(library.createRuntime({ kind: 'javascript' }), task),
   arrays,
   copy,
 };
 
-const [side = 'tensors'] = process.argv.slice(2);
+const [side = 'tensors', build = 'batchnorm-wasm'] = process.argv.slice(2);
 if (!SIDES[side]) throw new RangeError(`expected one of ${Object.keys(SIDES).join(', ')}, got ${side}`);
+const library = await import(build) as typeof import('batchnorm-wasm');
 await serve({ name: side, version, prepare: SIDES[side] });
 
 function moduleFor(runtime: Runtime, { layout, channels, operation, read }: Task): BatchNorm {
-  const bn = new BatchNorm(channels, { layout, runtime }).train(operation !== 'eval');
+  const bn = new library.BatchNorm(channels, { layout, runtime }).train(operation !== 'eval');
   bn.weight!.set(read('weight'));
   bn.bias!.set(read('bias'));
   bn.runningMean!.set(read('mean'));
@@ -50,7 +52,7 @@ function tensors(runtime: Runtime, task: Task): Prepared {
 
 /** x, dy and the result are typed arrays outside WebAssembly memory and are staged through it. */
 function arrays(task: Task): Prepared {
-  const runtime = createRuntime({ kind: 'wasm-simd' });
+  const runtime = library.createRuntime({ kind: 'wasm-simd' });
   const bn = moduleFor(runtime, task);
   const { shape, operation, read } = task;
   const x = read('x'), out = new Float32Array(x.length).fill(0);
@@ -70,7 +72,7 @@ function arrays(task: Task): Prepared {
 }
 
 function copy({ shape, read }: Task): Prepared {
-  const runtime = createRuntime({ kind: 'wasm-simd' });
+  const runtime = library.createRuntime({ kind: 'wasm-simd' });
   const x = runtime.tensor(shape, { data: read('x') }), out = runtime.tensor(shape);
   return {
     run: () => { out.data.set(x.data); },

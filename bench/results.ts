@@ -64,6 +64,6 @@ export function outcomeOf(cell: Cell, name: string): Outcome | undefined {
   return cell.outcomes.find(({ side }) => side === name);
 }
 
-function geometricMean(values: readonly number[]): number {
+export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((total, value) => total + Math.log(value), 0) / values.length);
 }

@@ -20,7 +20,7 @@ const CLIFF = 2;
 /** This many values are generated and repeated: generating a hundred million would take longer than the benchmark. */
 const PERIOD = 999_983;
 
-const HELP = `npm run bench:scaling -- [options]
+const HELP = `npm run bench -- scaling [options]
 
   --most N             largest size, default 1e8 (1.2 GB of tensors)
   --quick              fewer samples

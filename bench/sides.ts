@@ -22,8 +22,8 @@ const PEER_BOUND = { eval: 1e-4, train: 2e-3, backward: 2e-3, gradients: 1e-2 };
 /** The side that the others are compared with. */
 export const OURS = 'batchnorm-wasm';
 
-const own = (name: string, about: string, kind: string): Side => ({
-  name, about, ...node('bench/ours.ts', kind), bound: kind === 'copy' ? null : OUR_BOUND,
+const own = (name: string, about: string, kind: string, ...build: string[]): Side => ({
+  name, about, ...node('bench/ours.ts', kind, ...build), bound: kind === 'copy' ? null : OUR_BOUND,
 });
 const peer = (name: string, about: string, command: Command): Side => ({ name, about, ...command, bound: PEER_BOUND });
 
@@ -38,6 +38,9 @@ export const OWN_SIDES: readonly Side[] = [
   own('typescript', 'the same kernels in plain TypeScript', 'typescript'),
   own('copy', 'a memory copy of x to y', 'copy'),
 ];
+
+/** Another build of the package with tensors, by the URL of its index.js. */
+export const otherBuild = (url: string): Side => own('other', 'another build', 'tensors', url);
 
 export const PEERS: readonly Side[] = [
   peer('tfjs-cpu', 'TensorFlow.js in JavaScript', node('bench/peers/tfjs.mjs', 'cpu')),

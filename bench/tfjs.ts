@@ -1,6 +1,6 @@
 /**
  * Stock batch norm of tfjs against this package registered in tfjs: forward, and forward with all gradients, on both
- * backends. `npm run bench:tfjs`; `-- --shapes 60x100,8x28x28x64` for only these shapes. Writes results/tfjs.md.
+ * backends. `npm run bench -- tfjs`; `--shapes 60x100,8x28x28x64` for only these shapes. Writes results/tfjs.md.
  *
  * Each side runs in a process of its own, since registering changes tfjs permanently. They are measured in turn.
  */
@@ -150,7 +150,7 @@ async function main(shapes: readonly string[]): Promise<void> {
   const lines = [
     '# TensorFlow.js 4.22: its own batch norm against this package', '',
     `Milliseconds per call, medians of ${ROUNDS} rounds in turn; training statistics, NHWC. Node ${process.versions.node}, ${cpus()[0]?.model ?? 'unknown'}, ` +
-      `${new Date().toISOString().slice(0, 10)}. \`npm run bench:tfjs\` writes this file.`, '',
+      `${new Date().toISOString().slice(0, 10)}. \`npm run bench -- tfjs\` writes this file.`, '',
     '| backend | shape | | stock | registered | times as fast |', '|---|---|---|---:|---:|---:|',
   ];
   console.log(lines.slice(-2).join('\n'));

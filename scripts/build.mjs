@@ -1,37 +1,59 @@
-// Builds the JavaScript of dist/ from src/: a file for each entry, and one more of each for the `workerd` condition.
-//
-// Names and lines stay as they are: classes keep theirs, stack traces can be read, and an error that nobody catches is
-// printed with the line that threw it, not with the whole package. What minifies the application minifies them.
-import { readdirSync, rmSync } from 'node:fs';
+// Builds what is not up to date. Vitest and every script start with this, so that none of them sees old kernels.
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { bundle } from './bundle.mjs';
+import { embed } from './embed.mjs';
 
-/** One for each subpath of package.json's exports that is code. What entries share becomes a chunk. */
-const ENTRIES = { index: 'src/index.ts', tfjs: 'src/tfjs/index.ts' };
-
-const settings = {
-  entryPoints: ENTRIES,
-  bundle: true,
-  splitting: true,
-  external: ['*.wasm', '@tensorflow/*'],
-  format: 'esm',
-  target: 'es2022',
-  minifySyntax: true,
-  legalComments: 'none',
-  logLevel: 'warning',
-};
-
-/** workerd compiles modules when it deploys, never later: the bytes inside the script would be of no use there. */
-const moduleFromHost = {
-  name: 'module from the host',
-  setup({ onResolve }) {
-    onResolve({ filter: /\/packaged\.js$/ }, () => ({ path: fileURLToPath(new URL('../src/runtime/packaged.workerd.ts', import.meta.url)) }));
+/** In this order. A step is up to date while what it reads and what it writes are the same as when it last ended. */
+const STEPS = [
+  {
+    name: 'kernels',
+    reads: ['assembly', 'asconfig.json', 'scripts/embed.mjs', 'package-lock.json'],
+    writes: ['dist/kernels.wasm', 'build/kernels.wat', 'src/runtime/binary.ts'],
+    run() {
+      execute('asc', '--target', 'release');
+      embed();
+    },
   },
-};
+  {
+    name: 'package',
+    reads: ['src', 'scripts/bundle.mjs', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
+    writes: ['dist'],
+    async run() {
+      await bundle();
+      execute('tsc', '-p', 'tsconfig.build.json');
+    },
+  },
+];
 
-for (const name of readdirSync('dist')) if (name !== 'kernels.wasm') rmSync(`dist/${name}`, { recursive: true });
-await Promise.all([
-  // gzip does better with the kernels' text before the code than in its midst.
-  build({ ...settings, outdir: 'dist', inject: ['src/runtime/binary.ts'] }),
-  build({ ...settings, outdir: 'dist/workerd', plugins: [moduleFromHost] }),
-]);
+export default async function build() {
+  mkdirSync('build', { recursive: true });
+  for (const { name, reads, writes, run } of STEPS) {
+    const paths = [...reads, ...writes], stamp = `build/${name}.sha256`;
+    if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digestOf(paths)) continue;
+    console.error(`building the ${name}`);
+    await run();
+    writeFileSync(stamp, digestOf(paths));
+  }
+}
+
+function execute(command, ...args) {
+  execFileSync(`node_modules/.bin/${command}`, args, { stdio: ['ignore', 2, 2] });
+}
+
+/** A hash of names and contents of files, and of all files in folders. One that is missing has no content. */
+function digestOf(paths) {
+  const hash = createHash('sha256');
+  const add = (path) => {
+    hash.update(`${path}\n`);
+    if (!existsSync(path)) return;
+    if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) add(`${path}/${name}`);
+    else hash.update(createHash('sha256').update(readFileSync(path)).digest());
+  };
+  paths.forEach(add);
+  return hash.digest('hex');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await build();

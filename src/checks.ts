@@ -31,7 +31,7 @@ export function checkOptions(name: string, options: unknown, keys: readonly stri
     throw new TypeError(`${name}() expected an object of options, got ${describe(options)}`);
   }
   for (const key in options) {
-    if (keys.includes(key) || !Object.hasOwn(options, key)) continue;
+    if (keys.includes(key) || !Object.keys(options).includes(key)) continue;
     throw new TypeError(`${name}() expected options ${keys.join(', ')}, got "${key}"`);
   }
 }

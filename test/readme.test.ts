@@ -1,11 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 const root = new URL('..', import.meta.url);
 const read = (file: string) => readFileSync(new URL(file, root), 'utf8');
 const docs = readdirSync(new URL('docs', root)).filter((name) => name.endsWith('.md'));
 const DOCUMENTS = ['README.md', ...docs.map((name) => `docs/${name}`)];
+const GUIDES = [
+  ...DOCUMENTS, 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'bench/NOTES.md', 'demo/README.md',
+  'examples/experiments/README.md', 'examples/mnist/README.md', 'examples/tfjs/README.md',
+];
 const HAS_TORCH = ['python3', '/usr/bin/python3']
   .find((python) => spawnSync(python, ['-c', 'import torch']).status === 0);
 
@@ -41,22 +45,36 @@ describe.each(DOCUMENTS)('%s', (file) => {
       expect(linesOf(printed)).toEqual([...code.matchAll(/^# (.*)$/gm)].map((match) => match[1]!));
     }, 60_000);
   }
-
-  it('names scripts of the package and files that are there', () => {
-    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-    for (const [, command] of text.matchAll(/npm run ([\w:]+)/g)) expect(scripts).toHaveProperty([command!]);
-    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
-    for (const [, path, anchor] of links) {
-      const target = path === '' ? text : readFileSync(new URL(path!, new URL(file, root)), 'utf8');
-      if (anchor) expect(headingsOf(target)).toContain(anchor);
-    }
-  });
 });
 
 /** Anchors of a document's headings, as GitHub makes them. */
 function headingsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
     heading!.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-'));
+}
+
+it.each(GUIDES)('%s names files that are there', (file) => {
+  for (const [, path, anchor] of read(file).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+    const target = new URL(path!, new URL(file, root));
+    expect(existsSync(target), path).toBe(true);
+    if (anchor) expect(headingsOf(readFileSync(target, 'utf8'))).toContain(anchor);
+  }
+});
+
+it.each(GUIDES)('%s names commands that there are', (file) => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  const text = read(file).replaceAll(/\s+/g, ' ');
+  for (const [, script] of text.matchAll(/npm run ([\w:]+)/g)) expect(scripts).toHaveProperty([script!]);
+  for (const [, script, program] of text.matchAll(/npm run (bench|example) -- (\w[\w-]*)/g)) expect(programsOf(script!)).toContain(program);
+  for (const [, path] of text.matchAll(/(?:npx vitest run(?: --project node)?|node --import tsx) ([\w/.-]+)/g)) {
+    expect(existsSync(new URL(path!, root)), path).toBe(true);
+  }
+});
+
+/** What a script says it can run when it is asked for something else. */
+function programsOf(script: string): string[] {
+  const { stderr } = spawnSync(process.execPath, ['scripts/run.mjs', script, 'unknown'], { cwd: root, encoding: 'utf8' });
+  return stderr.trim().split(': ')[1]!.split(', ');
 }
 
 it('the set-up commands of the README are scripts of the package', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm, createRuntime } from '../src/index.js';
-import { bytesOf } from './host.js';
+import { bytesOf, inAnotherRealm } from './host.js';
 import { KINDS, normal } from './setup.js';
 
 describe.each(KINDS)('runtime %s', (kind) => {
@@ -78,8 +78,9 @@ describe.each(KINDS)('runtime %s', (kind) => {
 const bytes = await bytesOf('../dist/kernels.wasm');
 
 describe('the kernel module', () => {
-  it('may be given compiled or as bytes', () => {
-    for (const module of [bytes, new WebAssembly.Module(bytes), bytes.buffer]) {
+  it('may be given compiled, also in another realm, or as bytes', async () => {
+    const compile = await inAnotherRealm('(bytes) => new WebAssembly.Module(bytes)') as (bytes: BufferSource) => WebAssembly.Module;
+    for (const module of [bytes, new WebAssembly.Module(bytes), compile(bytes), bytes.buffer]) {
       const runtime = createRuntime({ module });
       expect(runtime.kind).toBe('wasm-simd');
       expect(new BatchNorm(2, { runtime }).forward(Float32Array.of(1, 2, 3, 4), [2, 2])[0]).toBeCloseTo(-1, 4);

@@ -48,7 +48,7 @@ export function loadStateDict(layer: LayerState, state: unknown): void {
 }
 
 function readArray(name: string, state: Record<string, unknown>, length: number, dtype: DType): Floats {
-  if (!Object.hasOwn(state, name)) throw new TypeError(`"state" expected "${name}", got none`);
+  if (!Object.keys(state).includes(name)) throw new TypeError(`"state" expected "${name}", got none`);
   const values = state[name];
   checkList(name, values, length);
   checkNumbers(name, values);
@@ -62,7 +62,7 @@ function readArray(name: string, state: Record<string, unknown>, length: number,
 
 /** The counter as a number, a bigint, or an array of one of them, as loaders return int64 scalars. */
 function readCounter(state: Record<string, unknown>): number {
-  if (!Object.hasOwn(state, COUNTER)) return 0;
+  if (!Object.keys(state).includes(COUNTER)) return 0;
   const value = state[COUNTER] as number | bigint | ArrayLike<number | bigint> | null;
   const scalar = typeof value === 'object' && value?.length === 1 ? value[0] : value;
   const counter = typeof scalar === 'bigint' ? Number(scalar) : scalar;

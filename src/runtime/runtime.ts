@@ -29,7 +29,7 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     const memory = new BufferMemory(1);
     return new Engine(kind, new FirstFit(memory, maximumBytes), reference(memory));
   }
-  const reason = module ? undefined : refusal();
+  const reason = module && typeof WebAssembly === 'object' ? undefined : refusal();
   if (reason !== undefined) {
     throw new TypeError(`kind 'wasm-simd' expected an engine that compiles WebAssembly SIMD, got one that does not: ${reason}`);
   }
@@ -43,7 +43,7 @@ let warned = false;
 function defaultKind(): Runtime['kind'] {
   const reason = refusal();
   if (reason === undefined) return 'wasm-simd';
-  if (!warned) console.warn(`batchnorm-wasm: the plain kernels step in, which are several times slower: ${reason}`);
+  if (!warned) globalThis.console?.warn(`batchnorm-wasm: the plain kernels step in, which are several times slower: ${reason}`);
   warned = true;
   return 'javascript';
 }
@@ -61,8 +61,7 @@ function checkRuntimeOptions(options: { kind?: unknown; module?: unknown; maximu
   checkOptions('createRuntime', options, ['kind', 'module', 'maximumBytes']);
   checkOneOf('kind', options.kind, ['wasm-simd', 'javascript']);
   const { module, maximumBytes } = options;
-  const isBytes = ArrayBuffer.isView(module) || Object.prototype.toString.call(module).endsWith('ArrayBuffer]');
-  if (module !== undefined && !isBytes && !(module instanceof WebAssembly.Module)) {
+  if (module !== undefined && !ArrayBuffer.isView(module) && !/(ArrayBuffer|WebAssembly\.Module)\]$/.test(Object.prototype.toString.call(module))) {
     throw wrongKind('module', 'a WebAssembly.Module or its bytes', module);
   }
   if (maximumBytes !== undefined) checkNumber('maximumBytes', maximumBytes, PAGE, MAXIMUM_BYTES);

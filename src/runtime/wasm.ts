@@ -24,8 +24,8 @@ export function refusal(): string | undefined {
 export function wasmKernels(
   memory: WebAssembly.Memory, source: WebAssembly.Module | BufferSource = packaged(),
 ): Record<DType, Kernels> {
-  // The loader's own `exports` wraps each call and costs three times as much a call as the instance's.
-  const exports = instantiateSync(source, { env: { memory } }).instance.exports as unknown as Exports;
+  const module = 'byteLength' in source ? new WebAssembly.Module(source) : source;
+  const exports = instantiate(module, { env: { memory } }).exports as unknown as Exports;
   return {
     float32: {
       packMask: exports.pack_mask_f32,
@@ -38,4 +38,14 @@ export function wasmKernels(
       scratchBytes: exports.scratch_bytes,
     },
   };
+}
+
+/** An instance by AssemblyScript's loader, whose own `exports` would cost three times as much per call as the instance's. */
+function instantiate(module: WebAssembly.Module, imports: WebAssembly.Imports): WebAssembly.Instance {
+  try {
+    return instantiateSync(module, imports).instance;
+  } catch {
+    // The loader needs a TextDecoder for strings. The kernels have none, so they run without it, and without the loader.
+  }
+  return new WebAssembly.Instance(module, imports);
 }

@@ -111,6 +111,25 @@ const worker :Workerd.Worker = (
   check('workerd', 'static import of the module', /\{.*\}/.exec(stdout + stderr)![0]);
 });
 
+it.each(['29', '30'])('jest %s with jsdom', async (version) => {
+  const folder = join(project, `jest-${version}`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'package.json'), JSON.stringify({
+    // What jest says of ES modules: none is transformed, and Node gets --experimental-vm-modules.
+    jest: { transform: {}, testMatch: ['**/*.test.mjs'], testEnvironment: join(tools, `jest-environment-jsdom-${version}`) },
+  }));
+  await writeFile(join(folder, 'batchnorm.test.mjs'), `import { writeFileSync } from 'node:fs';
+import * as library from 'batchnorm-wasm';
+import { report } from '../outputs.mjs';
+test('runs', () => {
+  expect(document.body).toBeDefined();
+  writeFileSync('report.json', report(library));
+}, 60_000);
+`);
+  await run(process.execPath, ['--experimental-vm-modules', join(tools, `jest-${version}/bin/jest.js`)], { cwd: folder });
+  check(`jest ${version}`, 'jsdom, `--experimental-vm-modules`', await readFile(join(folder, 'report.json'), 'utf8'));
+});
+
 describe('TypeScript', () => {
   const tsc = fileURLToPath(new URL('../../node_modules/@typescript/native/bin/tsc', import.meta.url));
   const SOURCE = `import { BatchNorm } from 'batchnorm-wasm';

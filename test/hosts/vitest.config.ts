@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/hosts/*.test.ts'],
-    globalSetup: 'test/hosts/setup.ts',
+    globalSetup: ['scripts/build.mjs', 'test/hosts/setup.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     reporters: ['default', ['json', { outputFile: 'out/hosts.json' }]],

@@ -24,6 +24,27 @@ async function esbuild(project: string, folder: string): Promise<void> {
   await build({ entryPoints: [join(project, 'main.mjs')], bundle: true, minify: true, outfile: join(folder, 'main.mjs') });
 }
 
+/** As a module of the audio thread, which has no TextDecoder; the page only starts it. */
+async function audioWorklet(project: string, folder: string): Promise<void> {
+  const { build } = await import('esbuild');
+  await writeFile(join(project, 'worklet.mjs'), `import * as library from 'batchnorm-wasm';
+import { report } from './outputs.mjs';
+registerProcessor('report', class extends AudioWorkletProcessor {
+  constructor() {
+    super();
+    this.port.postMessage(report(library));
+  }
+  process() { return false; }
+});
+`);
+  await build({ entryPoints: [join(project, 'worklet.mjs')], bundle: true, minify: true, format: 'esm', outfile: join(folder, 'worklet.mjs') });
+  await writeFile(join(folder, 'main.mjs'), `const context = new OfflineAudioContext(1, 128, 44100);
+await context.audioWorklet.addModule('./worklet.mjs');
+new AudioWorkletNode(context, 'report').port.onmessage = ({ data }) => { console.log(data); };
+await context.startRendering();
+`);
+}
+
 async function rollup(project: string, folder: string): Promise<void> {
   const [{ rollup }, { nodeResolve }] = await Promise.all([import('rollup'), import('@rollup/plugin-node-resolve')]);
   const onwarn = (warning: { message: string }) => { throw new Error(warning.message); };
@@ -76,4 +97,5 @@ export const WAYS: Readonly<Record<string, Way>> = {
   'Vite 7 dev': viteServe(vite7, 'vite-7'),
   'Vite 8 build': viteBuild(vite8),
   'Vite 8 dev': viteServe(vite8, 'vite-8'),
+  AudioWorklet: { write: audioWorklet },
 };
