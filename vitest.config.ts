@@ -3,9 +3,9 @@ import { defineConfig } from 'vitest/config';
 import { executableOf, puppeteer } from './test/browsers.js';
 
 /** Both kinds run at the same time, on machines with few cores too: a test of a second may take several. */
-const common = { include: ['test/*.test.ts'], testTimeout: 60_000 };
-/** They start Node, load the package anew, or look into what dist/tfjs.js keeps to itself. */
-const NODE_ONLY = ['readme', 'fallback', 'experiments', 'memory-held', 'tfjs-devices'].map((name) => `test/${name}.test.ts`);
+const common = { include: ['test/**/*.test.ts'], exclude: ['test/hosts/**'], testTimeout: 60_000 };
+/** They start Node, read files, load the package anew, or look into what dist/tfjs.js keeps to itself. */
+const NODE_ONLY = ['readme', 'house', 'experiments', 'runtime/fallback', 'batchnorm/memory-held', 'tfjs/devices'].map((name) => `test/${name}.test.ts`);
 const present = (['chrome', 'firefox'] as const).filter((browser) => {
   const found = executableOf(browser) !== undefined, debian = { chrome: 'chromium', firefox: 'firefox-esr' }[browser];
   if (!found) console.warn(`Tests in ${debian} are skipped: it is not installed (apt-get install ${debian}).`);
@@ -25,7 +25,7 @@ const browsers = {
   test: {
     ...common,
     name: 'dist',
-    exclude: NODE_ONLY,
+    exclude: [...common.exclude, ...NODE_ONLY],
     browser: {
       enabled: true,
       headless: true,
@@ -39,7 +39,7 @@ const browsers = {
 /** The page, whose modules import the package as it ships: Vite does not resolve a package's own name from within it. */
 const demo = {
   resolve: { alias: { 'batchnorm-wasm': fileURLToPath(new URL('dist/index.js', import.meta.url)) } },
-  test: { ...common, name: 'demo', include: ['demo/test/*.test.ts'] },
+  test: { ...common, name: 'demo', include: ['demo/test/*.test.ts'], exclude: [] },
 };
 
 export default defineConfig({

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { ALIGNMENT, BufferMemory, FirstFit, type Memory, PAGE, SMALL, SMALL_BYTES } from '../../src/runtime/memory.js';
+import { random } from '../setup.js';
+
+const START = SMALL + SMALL_BYTES;
+
+/** Memories of both kinds, with an upper bound in pages that only the first enforces by itself. */
+const MEMORIES: Record<string, (maximum: number) => Memory> = {
+  WebAssembly: (maximum) => new WebAssembly.Memory({ initial: 1, maximum }),
+  heap: () => new BufferMemory(1),
+};
+
+describe.each(Object.keys(MEMORIES))('allocator over %s memory', (name) => {
+  const make = (pages = 100) => new FirstFit(MEMORIES[name]!(pages), pages * PAGE);
+
+  it('hands out aligned addresses, and never 0', () => {
+    const allocator = make();
+    for (const bytes of [0, 1, 63, 64, 65, 1000]) {
+      const at = allocator.allocate(bytes);
+      expect(at).toBeGreaterThan(0);
+      expect(at % ALIGNMENT).toBe(0);
+    }
+  });
+
+  it('uses freed blocks again and joins neighbours', () => {
+    const allocator = make();
+    const [a, b, c] = [allocator.allocate(128), allocator.allocate(128), allocator.allocate(128)] as const;
+    allocator.allocate(64);
+    allocator.free(a);
+    allocator.free(c);
+    allocator.free(b);
+    expect(allocator.allocate(384)).toBe(a);
+  });
+
+  it('keeps blocks apart and content in place through random use and growth', () => {
+    const allocator = make(), uniform = random(1), live = new Map<number, { bytes: number; mark: number }>();
+    for (let step = 0; step < 3000; step++) {
+      if (uniform() < 0.55 || live.size === 0) {
+        const bytes = 1 + Math.floor(uniform() * 8000), mark = step % 251;
+        const at = allocator.allocate(bytes);
+        new Uint8Array(allocator.memory.buffer, at, bytes).fill(mark);
+        live.set(at, { bytes, mark });
+        if (live.size < 200) continue;
+      }
+      const [at, { bytes, mark }] = [...live][Math.floor(uniform() * live.size)]!;
+      expect(new Uint8Array(allocator.memory.buffer, at, bytes).every((byte) => byte === mark)).toBe(true);
+      allocator.free(at);
+      live.delete(at);
+    }
+    for (const at of live.keys()) allocator.free(at);
+    expect(allocator.bytesInUse).toBe(0);
+    const pages = allocator.memory.buffer.byteLength / PAGE;
+    expect(allocator.allocate(pages * PAGE - START)).toBe(START);
+    expect(allocator.memory.buffer.byteLength / PAGE).toBe(pages);
+  });
+
+  it('grows up to its maximum, to the last byte', () => {
+    const allocator = make(4);
+    expect(allocator.allocate(4 * PAGE - START)).toBe(START);
+    expect(allocator.memory.buffer.byteLength).toBe(4 * PAGE);
+  });
+
+  it('refuses more than its maximum and has changed nothing', () => {
+    const allocator = make(4);
+    allocator.allocate(PAGE);
+    const before = [allocator.bytesInUse, allocator.memory.buffer.byteLength];
+    expect(() => allocator.allocate(4 * PAGE)).toThrow(
+      new RangeError(`Out of memory: asked for ${4 * PAGE} bytes with ${before[0]} in use and ${4 * PAGE} allowed`),
+    );
+    expect([allocator.bytesInUse, allocator.memory.buffer.byteLength]).toEqual(before);
+    allocator.allocate(2 * PAGE);
+  });
+
+  it('never starts blocks of whole 4 KiB pages in the same place of a page', () => {
+    const allocator = make();
+    const starts = [1, 2, 3].map(() => allocator.allocate(2 * PAGE) % 4096);
+    expect(new Set(starts).size).toBe(3);
+  });
+
+  it('refuses to free what it has not handed out', () => {
+    const allocator = make(), at = allocator.allocate(64);
+    allocator.free(at);
+    expect(() => allocator.free(at)).toThrow(RangeError);
+    expect(() => allocator.free(12345)).toThrow(RangeError);
+  });
+});
+
+it('an allocator says it is out of memory where the engine refuses to grow', () => {
+  const stubborn: Memory = { buffer: new ArrayBuffer(PAGE), grow: () => { throw new RangeError('no'); } };
+  const allocator = new FirstFit(stubborn, 100 * PAGE);
+  expect(() => allocator.allocate(2 * PAGE)).toThrow('Out of memory');
+  expect(allocator.allocate(PAGE - START)).toBe(START);
+});
