@@ -4,6 +4,7 @@ import { checkLength, checkOneOf, checkOptions, wrongKind, wrongValue } from '..
 import { slopeOf } from '../passes/formulas.js';
 import type { Floats } from '../runtime/kernels.js';
 import { checkShape, elements, listed } from '../runtime/shape.js';
+import { channelAxes, readAxes, type Sums } from './weight-axes.js';
 
 /** A linear or convolution layer: y = weight * x + bias, arrays flat and row-major. */
 export interface Layer {
@@ -28,14 +29,6 @@ export interface FoldOptions {
   position?: 'before' | 'after';
   /** Padding of a convolution after the batch norm: must be given, and 0. */
   padding?: number;
-}
-
-/** A weight as [out] sums over [in * taps] inputs; `visit` meets every element with its output and its input. */
-interface Sums {
-  readonly out: number;
-  readonly in: number;
-  readonly taps: number;
-  visit(use: (index: number, out: number, channel: number, tap: number) => void): void;
 }
 
 /**
@@ -115,20 +108,32 @@ function affineOf(bn: BatchNorm): { slope: Float64Array; mean: Floats; beta: Flo
   return { slope, mean: bn.runningMean!, beta: bn.bias ?? new Float64Array(bn.channels) };
 }
 
-/** Checks everything that a fold is given, and reads the weight's axes. */
+/** Checks all arguments of a fold, and reads the axes of the weight. */
 function sumsOf(bn: BatchNorm, layer: Layer, options: FoldOptions): Sums {
   if (!(bn instanceof BatchNorm)) throw wrongKind('bn', 'a BatchNorm', bn);
   if (!bn.runningMean || !bn.runningVar) throw new TypeError('"bn" expected running statistics, got a BatchNorm without');
   checkOptions('foldInto', options, ['format', 'shape', 'groups', 'position', 'padding']);
   checkOneOf('format', options.format, ['OIHW', 'HWIO', 'HWIM', 'IOHW']);
   checkOneOf('position', options.position, ['before', 'after']);
-  const { format = 'OIHW', groups = 1, position = 'before', padding } = options;
+  const { format = 'OIHW', groups = 1, position = 'before' } = options;
   const { channels } = bn, after = position === 'after';
-  if (after && bn.activation !== 'none') {
-    throw wrongValue('bn', 'no activation before a layer after', `'${bn.activation}'`);
-  }
+  if (after && bn.activation !== 'none') throw wrongValue('bn', 'no activation before a layer after', `'${bn.activation}'`);
   checkLayer(layer);
-  const { length } = layer.weight;
+  const shape = shapeOf(layer.weight.length, channels, format, after, options);
+  checkGroups(groups, format, shape);
+  const sums = readAxes(format, shape, groups), inputs = sums.in;
+  if ((after ? inputs : sums.out) !== channels) {
+    const got = after ? `${inputs} input` : `${sums.out} output`;
+    throw wrongValue('shape', `${channels} channels`, `${got} channels in ${listed(shape)}`);
+  }
+  checkLayer(layer, layer.weight.length, sums.out);
+  return sums;
+}
+
+/** The shape of a weight of `length` elements: the one given, or where nobody gave one its output channels and the rest as inputs. */
+function shapeOf(
+  length: number, channels: number, format: string, after: boolean, options: FoldOptions,
+): readonly number[] {
   if (!after && (length % channels !== 0 || length === 0)) {
     throw wrongValue('weight', `a length that is a multiple of ${channels} channels`, length);
   }
@@ -136,53 +141,28 @@ function sumsOf(bn: BatchNorm, layer: Layer, options: FoldOptions): Sums {
   if (options.shape === undefined && (after || format === 'IOHW')) {
     throw new TypeError(`"shape" expected the shape of the weight for ${after ? 'a layer after' : "'IOHW'"}, got undefined`);
   }
-  const shape = options.shape ?? shapeOf(format, length, channels);
+  const rest = length / channels;
+  const shape = options.shape ?? (format === 'OIHW' ? [channels, rest] : format === 'HWIO' ? [rest, channels] : [rest, channels, 1]);
   checkShape(shape);
   if (shape.length < 2 || elements(shape) !== length || length === 0) {
     throw wrongValue('shape', `two axes or more and ${length} elements as "weight" has`, listed(shape));
   }
+  const { padding } = options;
   if (after && shape.length > 2) {
     if (typeof padding !== 'number') throw wrongKind('padding', '0 for a convolution after', padding);
     if (padding !== 0) throw wrongValue('padding', '0 for a convolution after', padding);
   }
+  return shape;
+}
 
-  const first = format === 'OIHW' || format === 'IOHW';
-  const [a, b] = (first ? shape : shape.slice(-2)) as [number, number];
-  const taps = length / (a * b);
+/** Groups divide the axis that holds all channels of its side. A depthwise weight says its groups by its shape. */
+function checkGroups(groups: unknown, format: string, shape: readonly number[]): asserts groups is number {
   if (typeof groups !== 'number') throw wrongKind('groups', 'a number', groups);
-  const divided = format === 'HWIM' ? 1 : first ? a : b;
+  const [a, b] = channelAxes(format, shape);
+  const divided = format === 'HWIM' ? 1 : format === 'HWIO' ? b : a;
   if (!Number.isSafeInteger(groups) || groups < 1 || divided % groups !== 0) {
     throw wrongValue('groups', `a divisor of ${divided}`, groups);
   }
-  // One axis holds all channels of its side (those of an output, but for 'IOHW'), the other one those of a group.
-  // Depthwise is a group for each channel: [..., I, M] lies in memory as [..., 1, I * M].
-  const [all, some, parts] = format === 'HWIM' ? [a * b, 1, a] : first ? [a, b, groups] : [b, a, groups];
-  const transposed = format === 'IOHW';
-  const out = transposed ? some * parts : all, inputs = transposed ? all : some * parts;
-  if ((after ? inputs : out) !== channels) {
-    const got = after ? `${inputs} input` : `${out} output`;
-    throw wrongValue('shape', `${channels} channels`, `${got} channels in ${listed(shape)}`);
-  }
-  checkLayer(layer, length, out);
-  return {
-    out, in: inputs, taps,
-    visit(use) {
-      for (let index = 0; index < length; index++) {
-        const whole = first ? Math.floor(index / (some * taps)) : index % all;
-        const part = first ? Math.floor(index / taps) % some : Math.floor(index / all) % some;
-        const tap = first ? index % taps : Math.floor(index / (all * some));
-        const other = Math.floor(whole / (all / parts)) * some + part;
-        if (transposed) use(index, other, whole, tap);
-        else use(index, whole, other, tap);
-      }
-    },
-  };
-}
-
-/** A weight whose shape nobody gave: its output channels, and the rest as inputs. */
-function shapeOf(format: string, length: number, channels: number): number[] {
-  const rest = length / channels;
-  return format === 'OIHW' ? [channels, rest] : format === 'HWIO' ? [rest, channels] : [rest, channels, 1];
 }
 
 function checkLayer(layer: Layer, length?: number, out?: number): void {
