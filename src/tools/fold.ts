@@ -84,13 +84,13 @@ export function foldingError(
   const { slope, mean, beta } = affineOf(bn);
   const after = options.position === 'after';
   const normalise = (value: number, c: number) => (value - mean[c]!) * slope[c]! + beta[c]!;
-  const first = options.format === undefined || options.format === 'OIHW' || options.format === 'IOHW';
+  const channelsFirst = options.format === undefined || options.format === 'OIHW' || options.format === 'IOHW';
   let largest = 0;
   for (let row = 0; row < inputs.length; row += width) {
     const apart = Float64Array.from({ length: sums.out }, (_, o) => layer.bias?.[o] ?? 0);
     const together = Float64Array.from({ length: sums.out }, (_, o) => folded.bias?.[o] ?? 0);
     sums.visit((index, out, channel, tap) => {
-      const x = inputs[row + (first ? channel * sums.taps + tap : tap * sums.in + channel)]!;
+      const x = inputs[row + (channelsFirst ? channel * sums.taps + tap : tap * sums.in + channel)]!;
       apart[out]! += layer.weight[index]! * (after ? normalise(x, channel) : x);
       together[out]! += folded.weight[index]! * x;
     });
