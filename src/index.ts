@@ -31,4 +31,5 @@ export { foldInto, foldingError } from './tools/fold.js';
 export { moments } from './tools/moments.js';
 export type { Batch, PartsForward, PartsGradients } from './tools/parts.js';
 export { backwardGhost, backwardParts, forwardGhost, forwardParts } from './tools/parts.js';
+export type { RecalibrateOptions } from './tools/recalibrate.js';
 export { recalibrate } from './tools/recalibrate.js';

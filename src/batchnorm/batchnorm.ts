@@ -148,6 +148,11 @@ export class BatchNorm {
     return this.#layer.settings.activation;
   }
 
+  /** What becomes of a batch whose statistics are not finite. */
+  get onNonFinite(): 'propagate' | 'skip' | 'error' {
+    return this.#layer.settings.onNonFinite;
+  }
+
   /** Live limits of batch renormalization: a schedule writes into them. null without renormalization. */
   get renorm(): RenormLimits | null {
     return this.#layer.settings.renorm;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Batch, BatchNorm, type BatchNormOptions, createRuntime, recalibrate } from '../../src/index.js';
+import { type Batch, BatchNorm, type BatchNormOptions, createRuntime, type Floats, recalibrate } from '../../src/index.js';
 import { normalise } from '../oracle.js';
 import { expectRefusal, type Refusal } from '../refusal.js';
 import {
@@ -127,6 +127,67 @@ describe.each(COMBINATIONS)('recalibration in $kind $dtype $layout', ({ kind, dt
     expectRefusal(() => call(bn), refusal);
     expect(bn.stateDict()).toEqual(before);
     expect(runtime.bytesInUse).toBe(start);
+  });
+
+  describe.each([['NaN', Number.NaN], ['infinity', Number.POSITIVE_INFINITY]])('of a batch with %s in one channel', (_, value) => {
+    const broken = { ...batches[1]!, x: batches[1]!.x.slice() as Floats };
+    broken.x[placesOf(SHAPES[1]!, layout)[2]![3]!] = value;
+    const all = [batches[0]!, broken, batches[2]!], without = [batches[0]!, batches[2]!];
+
+    it.each(['paper', 'population'] as const)("leaves that batch out where onNonFinite is 'skip': %s", (estimator) => {
+      const bn = make({ onNonFinite: 'skip' }), expected = make();
+      recalibrate(bn, all, { estimator });
+      recalibrate(expected, without, { estimator });
+      expect(bn.stateDict()).toEqual(expected.stateDict());
+    });
+
+    it("refuses it where onNonFinite is 'error', and changes nothing", () => {
+      const bn = make({ onNonFinite: 'error' }), before = bn.stateDict();
+      expect(() => recalibrate(bn, all)).toThrow(/^x expected finite batch statistics, got mean .* in channel 2$/);
+      expect(bn.stateDict()).toEqual(before);
+    });
+
+    it('takes it like any other by default, in that channel only', () => {
+      const bn = make();
+      recalibrate(bn, all);
+      expect([bn.runningVar![2], bn.numBatchesTracked]).toEqual([Number.NaN, 3]);
+      expect([...bn.runningVar!.subarray(0, 2)].every(Number.isFinite)).toBe(true);
+    });
+
+    it('throws where every batch is left out, and changes nothing', () => {
+      const bn = make({ onNonFinite: 'skip' }), before = bn.stateDict();
+      expect(() => recalibrate(bn, [broken])).toThrow(new RangeError('recalibrate() expected at least one batch with finite values, got none'));
+      expect(bn.stateDict()).toEqual(before);
+    });
+  });
+
+  it.each(['paper', 'population'] as const)('awaits batches that come later, and gives the same: %s', async (estimator) => {
+    const bn = make(), expected = make(), before = bn.stateDict();
+    recalibrate(expected, masked, { estimator });
+    const later = recalibrate(bn, (async function* () {
+      for (const batch of masked) {
+        await Promise.resolve();
+        yield batch;
+      }
+    })(), { estimator });
+    expect(bn.stateDict()).toEqual(before);
+    await later;
+    expect(bn.stateDict()).toEqual(expected.stateDict());
+  });
+
+  it('rejects where a batch that comes later is bad, closes its generator and changes nothing', async () => {
+    const bn = make(), before = bn.stateDict(), start = runtime.bytesInUse;
+    let closed = false;
+    await expect(recalibrate(bn, (async function* () {
+      try {
+        yield batches[0]!;
+        yield { x: arrayOf(dtype, [1]), shape: [2, 3] };
+      } finally {
+        closed = true;
+      }
+    })())).rejects.toThrow('got length 1');
+    await expect(recalibrate(bn, (async function* () {})())).rejects.toThrow('at least one batch');
+    expect([closed, bn.stateDict(), runtime.bytesInUse]).toEqual([true, before, start]);
   });
 
   it('closes the generator of a batch that is bad', () => {
