@@ -20,7 +20,7 @@ export interface Moments {
  */
 export function mergeMoments(...parts: Moments[]): Moments {
   const channels = checkMoments('parts', parts[0]).mean.length;
-  for (const part of parts) checkMoments('parts', part, channels);
+  for (let i = 1; i < parts.length; i++) checkMoments('parts', parts[i], channels);
   const mean = new Float64Array(channels), m2 = new Float64Array(channels);
   let count = 0;
   for (const part of parts) {
@@ -42,8 +42,10 @@ export function checkMoments(name: string, value: unknown, channels?: number): M
     throw wrongValue(name, `mean and m2 of ${wanted} channels`, `${mean.length} and ${m2.length}`);
   }
   if (!isCount(count)) throw wrongValue(name, 'a count that is a non-negative integer', count);
-  const negative = m2.findIndex((value) => value < 0);
-  if (negative >= 0) throw wrongValue(name, 'an m2 of 0 or more', `${m2[negative]} in channel ${negative}`);
+  // A loop: the callback of findIndex takes ten times as long per channel.
+  for (let c = 0; c < m2.length; c++) {
+    if (m2[c]! < 0) throw wrongValue(name, 'an m2 of 0 or more', `${m2[c]} in channel ${c}`);
+  }
   return value as Moments;
 }
 
