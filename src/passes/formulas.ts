@@ -49,11 +49,16 @@ export function mergeInto(
 export function mergePart(
   mean: Float64Array, m2: Float64Array, n1: number, part: { readonly mean: Float64Array; readonly m2: Float64Array }, n2: number,
 ): void {
-  const n = n1 + n2;
+  if (n1 === 0) {
+    mean.set(part.mean);
+    m2.set(part.m2);
+    return;
+  }
+  const n = n1 + n2, shareOfPart = n2 / n, both = (n1 * n2) / n;
   for (let c = 0; c < mean.length; c++) {
     const delta = part.mean[c]! - mean[c]!;
-    mean[c]! += n1 === 0 ? delta : delta * (n2 / n);
-    m2[c]! += n1 === 0 ? part.m2[c]! : part.m2[c]! + delta * delta * ((n1 * n2) / n);
+    mean[c]! += delta * shareOfPart;
+    m2[c]! += part.m2[c]! + delta * delta * both;
   }
 }
 
@@ -116,6 +121,7 @@ export function renormalise(
 
 /**
  * The new running statistics, (1 - factor) * running + factor * batch, in place. Alg. 2 with a moving average (section 3.1).
+ * What has weight 0 has no part in them, even if it is not finite: 0 times infinity would be NaN.
  *
  * @param table - with the biased batch variance; n / (n - 1) times it enters where `runningVariance` is 'unbiased'
  *   (Alg. 2)
@@ -124,11 +130,13 @@ export function updateRunning(
   runningMean: Floats, runningVar: Floats, table: ChannelTable,
   factor: number, n: number, runningVariance: RunningVariance,
 ): void {
+  if (factor === 0) return;
   const keep = 1 - factor;
   const correction = runningVariance === 'unbiased' && n > 1 ? factor * (n / (n - 1)) : factor;
   for (let c = 0, i = 0; c < runningMean.length; c++, i += FIELDS) {
-    runningMean[c] = keep * runningMean[c]! + factor * table[i + MEAN]!;
-    runningVar[c] = keep * runningVar[c]! + correction * table[i + VARIANCE]!;
+    const mean = factor * table[i + MEAN]!, variance = correction * table[i + VARIANCE]!;
+    runningMean[c] = keep === 0 ? mean : keep * runningMean[c]! + mean;
+    runningVar[c] = keep === 0 ? variance : keep * runningVar[c]! + variance;
   }
 }
 

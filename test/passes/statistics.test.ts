@@ -50,4 +50,15 @@ describe('running statistics', () => {
     updateRunning(mean, variance, [3, 0, 0, 0, 0], 0.5, 1, 'unbiased');
     expect([mean[0], variance[0]]).toEqual([1.5, 0.5]);
   });
+
+  // [running, batch], [expected]: what has weight 0 has no part in the result.
+  it.each([
+    ['stay as they are at momentum 0', 0, [[1, Infinity], [-2, Number.NaN], [Number.NaN, 3], [-Infinity, Infinity]], [1, -2, Number.NaN, -Infinity]],
+    ['become those of the batch at momentum 1', 1, [[Infinity, 1], [Number.NaN, -2], [3, Infinity], [4, Number.NaN]], [1, -2, Infinity, Number.NaN]],
+  ])('%s, whatever either of them is', (_, factor, pairs, expected) => {
+    const running = () => Float64Array.from(pairs, ([before]) => before!), mean = running(), variance = running();
+    updateRunning(mean, variance, pairs.flatMap(([, batch]) => [batch!, batch!, 0, 0, 0]), factor, 1, 'biased');
+    expect(Array.from(mean)).toEqual(expected);
+    expect(Array.from(variance)).toEqual(expected);
+  });
 });
