@@ -49,7 +49,7 @@ export function backward(
   if (out !== undefined) checkGradientOutput(layer, engine, out, dy, context);
 
   const { channels, settings: { dtype } } = layer;
-  const { table, renorm, residual } = context.normalisation, x = context.saved.x!;
+  const { mode, count, table, renorm, residual } = context.normalisation, x = context.saved.x!;
   const dx = out ?? valuesLike(x);
   let dresidual: Values | null = null;
   const dweight = parameters && layer.weight ? floatsOf(dtype, channels) : null;
@@ -60,7 +60,10 @@ export function backward(
       dresidual = valuesLike(x);
       made.push(dresidual);
     }
-    if (sums !== null) parameterGradients(dweight, dbias, sums.total, sums.dot, table, renorm, { channelStart: 0, channels });
+    // A batch of no values has no statistics, and all gradients are 0.
+    if (sums !== null && (mode === 'running' || count > 0)) {
+      parameterGradients(dweight, dbias, sums.total, sums.dot, table, renorm, { channelStart: 0, channels });
+    }
     if (isEmpty(context)) {
       for (const zero of [dx, dresidual]) if (zero !== null) floatsIn(zero).fill(0);
       return;

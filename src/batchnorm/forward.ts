@@ -134,8 +134,8 @@ function renormalisationOf({ channels, settings, runningMean, runningVar }: Laye
 /** y of a batch whose values are all masked, or that has none: zeros. The gradients of other parts need its table all the same. */
 function normaliseNothing(layer: LayerState, { geometry }: Call, y: Values, context: Context, statistics: Moments | null): void {
   const { channels, weight, bias, settings } = layer;
-  const { table, count, renorm } = context.normalisation;
-  if (count > 0) {
+  const { mode, table, count, renorm } = context.normalisation;
+  if (mode === 'running' || count > 0) {
     const all = { channelStart: 0, channels };
     copyKnown(layer, context, statistics);
     normalise(table, weight, bias, settings.eps, all);

@@ -33,9 +33,10 @@ export interface PartsGradients {
 
 /**
  * A training batch in parts, normalised with the statistics of the whole: two passes over the parts, and one update of the
- * running statistics. The result is the same as for the whole batch at once, which may not fit in memory; in eval too.
+ * running statistics. The result is the same as for the whole batch at once, which may not fit in memory; in eval too. Parts
+ * without any values give what `forward` gives for such a batch, and change nothing.
  *
- * @throws {TypeError} a part of the wrong kind. @throws {RangeError} no parts, or none with values; as `forward`.
+ * @throws {TypeError} a part of the wrong kind. @throws {RangeError} no parts; as `forward`.
  */
 export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForward {
   checkBatchNorm('forwardParts', bn);
@@ -54,9 +55,11 @@ export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForwa
     const y = parts.map(({ x, shape, mask }, i) => {
       // At the end, so that renormalization corrects all parts towards the same running statistics.
       const options = { updateStats: i === parts.length - 1, ...(mask && { mask }) };
-      const result = bn.forwardWith(statistics, x as Float32Array, shape, options);
+      const result: Floats = statistics.count === 0
+        ? bn.forward(x as Float32Array, shape, options)
+        : bn.forwardWith(statistics, x as Float32Array, shape, options);
       contexts.push(bn.context!);
-      return result as Floats;
+      return result;
     });
     return { y, contexts };
   });

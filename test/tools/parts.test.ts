@@ -71,6 +71,34 @@ describe.each(COMBINATIONS)('batches in parts in $kind $dtype $layout', ({ kind,
     }
   });
 
+  it.each(['train', 'eval'] as const)('without any values give what forward gives for such a batch, and change nothing: %s', (mode) => {
+    const bn = make()[mode](), apart = make()[mode](), before = bn.stateDict(), count = 2 * C * 7;
+    const parts = [
+      { x: arrayOf(dtype, []), shape: shapeIn(layout, [0, C, 7]) },
+      { x: data([2, C, 7], 1), shape: shapeIn(layout, [2, C, 7]), mask: new Uint8Array(14) },
+    ];
+    const { y, contexts } = forwardParts(bn, parts);
+    expect(y).toEqual(parts.map(({ x, shape, mask }) => apart.forward(x, shape, mask ? { mask } : {})));
+    expect(contexts.map(({ count, mode }) => [count, mode])).toEqual(Array(2).fill([0, mode === 'train' ? 'batch' : 'running']));
+    const zero = arrayOf(dtype, [0, 0, 0]), dy = [arrayOf(dtype, []), data([2, C, 7], 2)];
+    expect(backwardParts(bn, dy, contexts)).toEqual({
+      dx: [arrayOf(dtype, []), arrayOf(dtype, new Array(count).fill(0))], dweight: zero, dbias: zero,
+    });
+    expect(bn.stateDict()).toEqual(before);
+  });
+
+  it.each(['train', 'eval'] as const)('of no values have gradients from the sums of others: %s', (mode) => {
+    const bn = make(), sums = { total: Float64Array.of(1, 2, 3), dot: Float64Array.of(4, 5, 6) };
+    bn.runningMean!.fill(1);
+    bn.runningVar!.fill(4 - bn.eps);
+    bn[mode]().forward(arrayOf(dtype, []), shapeIn(layout, [0, C, 7]));
+    const { dweight, dbias } = bn.backwardWith(sums, arrayOf(dtype, []));
+    // In training there are no statistics that y could depend on.
+    expect(distance(dweight!, mode === 'train' ? [0, 0, 0] : [2, 2.5, 3])).toBeLessThanOrEqual(tolerance.GOLDEN[dtype].parameters);
+    expect(distance(dbias!, mode === 'train' ? [0, 0, 0] : [1, 2, 3])).toBe(0);
+    expect(Array.from(bn.context!.mean)).toEqual(new Array(C).fill(mode === 'train' ? Number.NaN : 1));
+  });
+
   it('of several rounds can be differentiated in any order', () => {
     const bn = make(), parts = make3([3, 2], false), dys = parts.map(({ x }) => x);
     const first = forwardParts(bn, parts), expected = backwardParts(bn, dys, first.contexts);
@@ -85,8 +113,6 @@ describe.each(COMBINATIONS)('batches in parts in $kind $dtype $layout', ({ kind,
       call: (bn) => forwardParts(bn, undefined as never) },
     'no parts': { throws: RangeError, message: 'forwardParts() expected at least one part, got none',
       call: (bn) => forwardParts(bn, []) },
-    'parts without values': { throws: RangeError, message: 'expected a count of 1 or more, got 0',
-      call: (bn) => forwardParts(bn, [{ x: arrayOf(dtype, []), shape: shapeIn(layout, [0, C, 7]) }]) },
     'a part that is none': { throws: TypeError, message: '"parts" expected { x, shape }, got null',
       call: (bn, parts) => forwardParts(bn, [...parts, null as never]) },
     'a last part of another dtype': { throws: TypeError, message: '"x" expected Float',
