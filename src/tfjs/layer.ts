@@ -2,6 +2,8 @@
 import type * as tfc from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { describe } from '../checks.js';
+import { callContext, type Kwargs } from './context.js';
+import { frozenByModels, type ModelClasses } from './freezing.js';
 import { failure, type LayerOptions, normaliseTensor } from './op.js';
 
 type Core = typeof tfc;
@@ -27,13 +29,15 @@ type LayerClass = (new (config?: BatchNormalizationConfig) => StockLayer) & { cl
 /**
  * tfjs' own class with another `call`: config, weights and serialisation stay what they are.
  *
- * Keras' rules: inference if the layer is not trainable; masked positions have no part in the statistics, but are
- * normalised with them.
+ * Keras' rules: inference if the layer is not trainable, or a model that it is in; masked positions have no part in the
+ * statistics, but are normalised with them.
  */
-export function layerClass(tf: Core, layers: typeof tfl.layers): LayerClass {
-  const Stock = layers.batchNormalization().constructor as LayerClass;
+export function layerClass(tf: Core & ModelClasses, layers: typeof tfl.layers): LayerClass {
+  // With a name, so that it takes none of those that tfjs counts.
+  const Stock = layers.batchNormalization({ name: 'stock' }).constructor as LayerClass;
+  const context = callContext(tf, layers);
 
-  return class BatchNormalization extends Stock {
+  class BatchNormalization extends Stock {
     static override readonly className = 'BatchNormalization';
 
     constructor(config?: BatchNormalizationConfig) {
@@ -48,6 +52,15 @@ export function layerClass(tf: Core, layers: typeof tfl.layers): LayerClass {
       }
     }
 
+    override get trainable(): boolean {
+      return super.trainable;
+    }
+
+    override set trainable(value: boolean) {
+      super.trainable = value;
+      if (value) frozen.delete(this);
+    }
+
     override build(inputShape: Shape | Shape[]): void {
       const shape = (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as Shape;
       const rank = shape.length;
@@ -60,21 +73,23 @@ export function layerClass(tf: Core, layers: typeof tfl.layers): LayerClass {
       super.build(inputShape);
     }
 
-    override call(inputs: tfc.Tensor | tfc.Tensor[], kwargs: { training?: boolean; mask?: tfc.Tensor | null } = {}): tfc.Tensor {
+    override call(inputs: tfc.Tensor | tfc.Tensor[], kwargs: Kwargs = {}): tfc.Tensor {
       return tf.tidy(() => {
         const list = Array.isArray(inputs) ? inputs : [inputs];
         if (list.length !== 1) this.#fail(`expected one input, but got ${list.length}`);
-        const { axis, epsilon: eps, momentum, movingMean, movingVariance } = this;
+        const { axis, epsilon: eps, momentum, movingMean, movingVariance } = this, x = list[0]!;
         const options: LayerOptions = { axis, eps };
         if (this.gamma) options.gamma = this.gamma.read();
         if (this.beta) options.beta = this.beta.read();
-        if (!kwargs.training || isFrozen(this)) {
+        if (kwargs.training && this.trainable && !frozen.has(this) && !context.isWithinFrozen(this)) {
+          const given = Array.isArray(kwargs.mask) ? kwargs.mask[0] : kwargs.mask;
+          if (given != null && !(given instanceof tf.Tensor)) this.#fail(`mask must be a Tensor, but got ${describe(given)}`);
+          options.mask = context.maskOf(this, x, kwargs);
+        } else {
           options.mean = movingMean.read();
           options.variance = movingVariance.read();
-        } else if (kwargs.mask && mayBeMasked(this, layers.Layer)) {
-          options.mask = kwargs.mask;
         }
-        const { y, moving } = normaliseTensor(tf, list[0]!, options, this.#fail);
+        const { y, moving } = normaliseTensor(tf, x, options, this.#fail);
         if (moving) {
           const [mean, variance] = moving(momentum, movingMean.read(), movingVariance.read());
           movingMean.write(mean);
@@ -87,28 +102,10 @@ export function layerClass(tf: Core, layers: typeof tfl.layers): LayerClass {
     get #fail() {
       return failure(`Layer ${this.name} (${BatchNormalization.className}):`);
     }
-  };
-}
+  }
 
-/** A model that is not trainable passes that on to the weights of its layers, and not to the layers. */
-function isFrozen(layer: Layer): boolean {
-  const { _trainableWeights: own } = layer as unknown as { _trainableWeights: readonly { trainable: boolean }[] };
-  return !layer.trainable || (own.length > 0 && own.every(({ trainable }) => !trainable));
-}
-
-/**
- * Whether a mask can belong to the input: tfjs hands the mask of one layer to all that come after it in a model, also to
- * those whose inputs have none. A layer outside of any model is given what its caller means.
- */
-function mayBeMasked(layer: Layer, Base: typeof tfl.layers.Layer): boolean {
-  const { inboundNodes } = layer as unknown as { inboundNodes: readonly { inputTensors: tfl.SymbolicTensor[] }[] };
-  const carriesMask = ({ sourceLayer, inputs }: tfl.SymbolicTensor): boolean => {
-    if (!sourceLayer.supportsMasking) return false;
-    // Recurrent and merging layers hand on what they are given; others that have a say in masks may make one.
-    const handsOn = ['returnSequences', 'forwardLayer', 'mergeFunction'].some((name) => name in sourceLayer);
-    return (!handsOn && sourceLayer.computeMask !== Base.prototype.computeMask) || inputs.some(carriesMask);
-  };
-  return inboundNodes.length === 0 || inboundNodes.some(({ inputTensors }) => inputTensors.some(carriesMask));
+  const frozen = frozenByModels(tf, (layer) => layer instanceof BatchNormalization);
+  return BatchNormalization;
 }
 
 function printed(shape: Shape): string {

@@ -6,6 +6,8 @@ import type { Geometry } from '../runtime/kernels.js';
 import { contiguous, elements } from '../runtime/shape.js';
 import { newCall } from './call.js';
 import { type Inputs, normalise, weightsOf } from './composed.js';
+import type { OwnMask } from './context.js';
+import { spreadMask } from './masks.js';
 import { isFast, runForward, runMoving } from './register.js';
 
 type Core = typeof tfc;
@@ -38,8 +40,8 @@ export interface BatchNormResult {
 
 /** Further options, for the layer. */
 export interface LayerOptions extends BatchNormOptions {
-  /** 1 where x counts for the statistics: the first axes of x, or all but that of the channels. Keras normalises all the same. */
-  mask?: Tensor | undefined;
+  /** What counts for the statistics: see `spreadMask`. Keras normalises all the same. One that nobody gave may be of another shape. */
+  mask?: OwnMask;
 }
 
 /** A result, and how moving statistics follow it; the latter is null where statistics were given or there are none. */
@@ -78,7 +80,7 @@ export function normaliseTensor(tf: Core, input: Tensor, options: LayerOptions, 
   if ((options.mean == null) !== (options.variance == null)) fail('mean and variance must be given together');
   const vector = (name: 'gamma' | 'beta' | 'mean' | 'variance') => vectorOf(tf, name, options[name], x, geometry, options.axis ?? -1, fail);
   const inputs = { x, gamma: vector('gamma'), beta: vector('beta'), mean: vector('mean'), variance: vector('variance') };
-  const mask = options.mask && inputs.mean === undefined ? maskOf(tf, options.mask, x.shape, geometry, options.axis ?? -1, fail) : null;
+  const mask = options.mask ? fittingMask(tf, options.mask, x.shape, geometry, options.axis ?? -1, fail) : null;
   if (mask instanceof tf.Tensor || !isFast(tf)) {
     const weights = mask instanceof tf.Tensor ? mask : weightsOf(tf, mask, geometry);
     const count = mask instanceof Uint8Array ? countValid(mask) : geometry.outer * geometry.inner;
@@ -147,23 +149,15 @@ function vectorOf(
   return shape.length === 1 ? tensor : tf.reshape(tensor, [channels]);
 }
 
-/** A mask as one byte per position, or as weights of the cube if it differs between channels. */
-function maskOf(
-  tf: Core, mask: Tensor, shape: readonly number[], geometry: Geometry, axis: number, fail: Fail,
-): Uint8Array | Tensor {
-  if (!(mask instanceof tf.Tensor)) fail(`mask must be a Tensor, but got ${describe(mask)}`);
-  const { outer, channels, inner } = geometry, at = axis < 0 ? axis + shape.length : axis;
-  const leads = mask.rank <= shape.length && mask.shape.every((size, i) => size === shape[i]);
-  if (leads && mask.rank > at) {
-    const weights = tf.reshape(tf.cast(tf.notEqual(mask, 0), 'float32'), [...mask.shape, ...shape.slice(mask.rank).map(() => 1)]);
-    return tf.reshape(tf.mul(tf.ones([...shape]), weights), [outer, channels, inner]);
-  }
-  const positions = shape.filter((_, i) => i !== at);
-  const covers = mask.rank === positions.length && mask.shape.every((size, i) => size === positions[i]);
-  if (!leads && !covers) {
+/** A mask as `spreadMask` has it; null if there is none for this shape. */
+function fittingMask(
+  tf: Core, { mask, explicit }: OwnMask, shape: readonly number[], geometry: Geometry, axis: number, fail: Fail,
+): Uint8Array | Tensor | null {
+  if (mask === null) return null;
+  const at = axis < 0 ? axis + shape.length : axis, found = spreadMask(tf, mask, shape, geometry, at);
+  if (found === null && explicit) {
+    const positions = shape.filter((_, i) => i !== at);
     fail(`mask must be of shape [${positions}], or of its first axes, for x of shape [${shape}], but got shape [${mask.shape}]`);
   }
-  const values = mask.dataSync(), bytes = new Uint8Array(outer * inner), each = bytes.length / values.length;
-  for (let i = 0; i < values.length; i++) if (values[i] !== 0) bytes.fill(1, i * each, (i + 1) * each);
-  return bytes;
+  return found;
 }
