@@ -46,13 +46,13 @@ async function measure(path: string, images: number, rounds: number): Promise<{ 
     y.dispose();
   }
   const bn = model.layers.find((layer) => layer.getClassName() === 'BatchNormalization')!;
-  const layer = Object.getPrototypeOf(bn.constructor) === tf.layers.batchNormalization().constructor ? 'batchnorm-wasm' : 'stock tfjs';
+  const layer = bn.constructor === StockLayer ? 'stock tfjs' : 'batchnorm-wasm';
   x.dispose();
   model.dispose();
   return { layer, predictions, time: Math.min(...times) / images };
 }
 
-const path = folder();
+const path = folder(), { constructor: StockLayer } = tf.layers.batchNormalization();
 const stock = new Map<string, Awaited<ReturnType<typeof measure>>>();
 for (const { backend, images, rounds } of BACKENDS) {
   await startBackend(backend);
