@@ -81,7 +81,26 @@ export function checkList(name: string, value: unknown, length?: number, as?: st
 /** @throws {TypeError} an element is not a number. */
 export function checkNumbers(name: string, values: ArrayLike<unknown>): asserts values is ArrayLike<number> {
   for (let i = 0; i < values.length; i++) {
-    if (typeof values[i] !== 'number') throw wrongKind(name, 'numbers', values[i], ` at index ${i}`);
+    if (typeof values[i] === 'number') continue;
+    const json = values[i] === null ? ', as JSON writes NaN and infinity' : '';
+    throw wrongKind(name, 'numbers', values[i], ` at index ${i}${json}`);
+  }
+}
+
+/** The elements of `{ "0": 1, "1": 2 }`, which is what JSON makes of a typed array, as an array; any other value as it is. */
+export function fromJson(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || 'length' in value) return value;
+  const keys = Object.keys(value);
+  return keys.length > 0 && keys.every((key, i) => key === String(i)) ? Object.values(value) : value;
+}
+
+/** Says in an error of `action` what it was about. */
+export function within<T>(name: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    (error as Error).message = `"${name}": ${(error as Error).message}`;
+    throw error;
   }
 }
 
