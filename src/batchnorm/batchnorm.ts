@@ -201,9 +201,9 @@ export class BatchNorm {
     statistics: Moments, x: Floats | Tensor, shapeOrOptions?: readonly number[] | ForwardOptions<Tensor>,
     options?: ForwardOptions<never>,
   ): Floats | Tensor {
-    checkMoments('statistics', statistics, this.channels);
-    if (statistics.count === 0) throw wrongValue('statistics', 'a count of 1 or more', '0');
-    return forward(this.#layer, x, shapeOrOptions, options, statistics);
+    const checked = checkMoments('statistics', statistics, this.channels);
+    if (checked.count === 0) throw wrongValue('statistics', 'a count of 1 or more', '0');
+    return forward(this.#layer, x, shapeOrOptions, options, checked);
   }
 
   /**
@@ -248,8 +248,7 @@ export class BatchNorm {
   backwardWith(
     sums: GradientSums, dy: Floats | Tensor, options: BackwardOptions<never> = {},
   ): Gradients<Floats> | Gradients<Tensor> {
-    checkSums(sums, this.channels);
-    return backward(this.#layer, dy, options, sums) as Gradients<Floats> | Gradients<Tensor>;
+    return backward(this.#layer, dy, options, checkSums(sums, this.channels)) as Gradients<Floats> | Gradients<Tensor>;
   }
 
   /** Copies under torch's names: weight, bias, running_mean, running_var and num_batches_tracked, those that exist. */
@@ -258,13 +257,13 @@ export class BatchNorm {
   }
 
   /**
-   * Loads a state dictionary, all or nothing. Values are copied; num_batches_tracked may be missing (then 0), a
-   * bigint, or an array of one.
+   * Loads a state dictionary, all or nothing. Values are copied; what JSON made of a state dictionary is read too.
+   * num_batches_tracked may be a bigint or an array of one; it becomes 0 where it is missing, infinite or null.
    *
    * @throws {TypeError} a name is missing or unknown, or a value is of the wrong kind.
    * @throws {RangeError} another length, a negative variance.
    */
-  loadStateDict(state: Record<string, ArrayLike<number> | number | bigint>): this {
+  loadStateDict(state: Record<string, ArrayLike<number> | ArrayLike<bigint> | number | bigint | null>): this {
     loadStateDict(this.#layer, state);
     return this;
   }

@@ -1,5 +1,5 @@
 /** State dictionaries under torch's names. */
-import { checkInteger, checkList, checkNumbers, wrongKind, wrongValue } from '../checks.js';
+import { checkInteger, checkList, checkNumbers, fromJson, wrongKind, wrongValue } from '../checks.js';
 import type { DType, Floats } from '../runtime/kernels.js';
 import type { LayerState } from './layer-state.js';
 
@@ -25,8 +25,8 @@ export function stateDict(layer: LayerState): Record<string, Floats | number> {
 }
 
 /**
- * Writes a state dictionary into a layer, all or nothing. The counter becomes 0 where a file has none, as files of torch
- * before 0.4.1 do.
+ * Writes a state dictionary into a layer, all or nothing. What JSON makes of typed arrays is read as these. The counter
+ * becomes 0 where a file has none, as files of torch before 0.4.1 do, or does not know it (see `countOf`).
  *
  * @throws {TypeError} a name is missing or unknown, or a value is of the wrong kind.
  * @throws {RangeError} a value has another length than the layer's, a variance is negative, or the counter is not a count.
@@ -49,22 +49,34 @@ export function loadStateDict(layer: LayerState, state: unknown): void {
 
 function readArray(name: string, state: Record<string, unknown>, length: number, dtype: DType): Floats {
   if (!Object.keys(state).includes(name)) throw new TypeError(`"state" expected "${name}", got none`);
-  const values = state[name];
+  const values = fromJson(state[name]);
   checkList(name, values, length);
   checkNumbers(name, values);
   const copy = dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
-  const negative = name === 'running_var' ? copy.findIndex((value) => value < 0) : -1;
-  if (negative >= 0) {
-    throw wrongValue(name, 'variances of 0 or more', `${copy[negative]} at index ${negative}`);
-  }
+  if (name === 'running_var') checkVariances(name, copy);
   return copy;
 }
 
-/** The counter as a number, a bigint, or an array of one of them, as loaders return int64 scalars. */
+/** @throws {RangeError} a variance is negative. */
+export function checkVariances(name: string, values: ArrayLike<number>): void {
+  const negative = Array.prototype.findIndex.call(values, (value: number) => value < 0);
+  if (negative >= 0) throw wrongValue(name, 'variances of 0 or more', `${values[negative]} at index ${negative}`);
+}
+
 function readCounter(state: Record<string, unknown>): number {
-  if (!Object.keys(state).includes(COUNTER)) return 0;
-  const value = state[COUNTER] as number | bigint | ArrayLike<number | bigint> | null;
-  const scalar = typeof value === 'object' && value?.length === 1 ? value[0] : value;
+  return Object.keys(state).includes(COUNTER) ? countOf(state[COUNTER]) ?? 0 : 0;
+}
+
+/**
+ * The counter of a checkpoint: a number or bigint, or an array of one, as loaders return scalars. undefined where it is
+ * not known: missing, overflowed to infinity as float16 does at 65,520, or null, which is JSON's infinity.
+ *
+ * @throws {TypeError} not a number. @throws {RangeError} not an integer, or negative.
+ */
+export function countOf(value: unknown): number | undefined {
+  const list = fromJson(value) as number | bigint | ArrayLike<number | bigint> | null | undefined;
+  const scalar = typeof list === 'object' && list?.length === 1 ? list[0] : list;
+  if (scalar === undefined || scalar === null || scalar === Number.POSITIVE_INFINITY) return undefined;
   const counter = typeof scalar === 'bigint' ? Number(scalar) : scalar;
   checkInteger(COUNTER, counter, 0);
   return counter;

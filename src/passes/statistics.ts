@@ -1,5 +1,5 @@
 /** Statistics and gradient sums of a batch, as users hold them: merging those of its parts, and checks. */
-import { isCount, isTypedArray, wrongKind, wrongValue } from '../checks.js';
+import { checkNumbers, fromJson, isCount, isTypedArray, wrongKind, wrongValue } from '../checks.js';
 import { mergePart } from './formulas.js';
 
 /** Mergeable statistics of each channel. */
@@ -19,11 +19,11 @@ export interface Moments {
  * @throws {TypeError} no parts, or one that is not moments. @throws {RangeError} different numbers of channels, a bad count.
  */
 export function mergeMoments(...parts: Moments[]): Moments {
-  const channels = checkMoments('parts', parts[0]).mean.length;
-  for (let i = 1; i < parts.length; i++) checkMoments('parts', parts[i], channels);
+  const first = checkMoments('parts', parts[0]), channels = first.mean.length;
+  const checked = parts.map((part, i) => (i === 0 ? first : checkMoments('parts', part, channels)));
   const mean = new Float64Array(channels), m2 = new Float64Array(channels);
   let count = 0;
-  for (const part of parts) {
+  for (const part of checked) {
     if (part.count === 0) continue;
     mergePart(mean, m2, count, part, part.count);
     count += part.count;
@@ -31,10 +31,15 @@ export function mergeMoments(...parts: Moments[]): Moments {
   return { count, mean, m2 };
 }
 
-/** @throws {TypeError} not moments. @throws {RangeError} another number of channels, a count that is not an integer, a negative m2. */
+/**
+ * Moments as they are, or read from what JSON makes of them.
+ *
+ * @throws {TypeError} not moments. @throws {RangeError} another number of channels, a count that is not an integer, a negative m2.
+ */
 export function checkMoments(name: string, value: unknown, channels?: number): Moments {
-  const { count, mean, m2 } = Object(value) as Partial<Moments>;
-  if (typeof count !== 'number' || !isDoubles(mean) || !isDoubles(m2)) {
+  const given = Object(value) as Partial<Moments>, { count } = given;
+  const mean = doublesOf(`${name}.mean`, given.mean), m2 = doublesOf(`${name}.m2`, given.m2);
+  if (typeof count !== 'number' || !mean || !m2) {
     throw wrongKind(name, '{ count, mean: Float64Array, m2: Float64Array }', value);
   }
   const wanted = channels ?? mean.length;
@@ -46,7 +51,7 @@ export function checkMoments(name: string, value: unknown, channels?: number): M
   for (let c = 0; c < m2.length; c++) {
     if (m2[c]! < 0) throw wrongValue(name, 'an m2 of 0 or more', `${m2[c]} in channel ${c}`);
   }
-  return value as Moments;
+  return { count, mean, m2 };
 }
 
 /** What gradients need to know of a whole batch, [C] each. Sums of parts are added up element by element. */
@@ -63,31 +68,37 @@ export interface GradientSums {
  * @throws {TypeError} no parts, or one that is not sums. @throws {RangeError} different numbers of channels.
  */
 export function addGradientSums(...parts: GradientSums[]): GradientSums {
-  const channels = checkSums(parts[0]).total.length;
+  const first = checkSums(parts[0]), channels = first.total.length;
   const sums = { total: new Float64Array(channels), dot: new Float64Array(channels) };
-  for (const part of parts) {
-    checkSums(part, channels);
+  parts.forEach((part, i) => {
+    const { total, dot } = i === 0 ? first : checkSums(part, channels);
     for (let c = 0; c < channels; c++) {
-      sums.total[c]! += part.total[c]!;
-      sums.dot[c]! += part.dot[c]!;
+      sums.total[c]! += total[c]!;
+      sums.dot[c]! += dot[c]!;
     }
-  }
+  });
   return sums;
 }
 
-/** @throws {TypeError} not sums. @throws {RangeError} another number of channels. */
+/** Sums as they are, or read from what JSON makes of them. @throws {TypeError} not sums. @throws {RangeError} another number of channels. */
 export function checkSums(value: unknown, channels?: number): GradientSums {
-  const { total, dot } = Object(value) as Partial<GradientSums>;
-  if (!isDoubles(total) || !isDoubles(dot)) {
+  const given = Object(value) as Partial<GradientSums>;
+  const total = doublesOf('sums.total', given.total), dot = doublesOf('sums.dot', given.dot);
+  if (!total || !dot) {
     throw wrongKind('sums', '{ total: Float64Array, dot: Float64Array }', value);
   }
   const wanted = channels ?? total.length;
   if (total.length !== wanted || dot.length !== wanted) {
     throw wrongValue('sums', `total and dot of ${wanted} channels`, `${total.length} and ${dot.length}`);
   }
-  return value as GradientSums;
+  return { total, dot };
 }
 
-function isDoubles(value: unknown): value is Float64Array {
-  return isTypedArray(value, 'Float64Array');
+/** A Float64Array as it is, or what JSON makes of one as a new one; undefined for anything else. */
+function doublesOf(name: string, value: unknown): Float64Array | undefined {
+  if (isTypedArray(value, 'Float64Array')) return value as Float64Array;
+  const list = fromJson(value);
+  if (list === value) return undefined;
+  checkNumbers(name, list as ArrayLike<unknown>);
+  return Float64Array.from(list as ArrayLike<number>);
 }
