@@ -12,7 +12,7 @@ import type { Floats, Geometry } from '../runtime/kernels.js';
 import { checkShape, geometryOf, listed } from '../runtime/shape.js';
 import { Context } from './context.js';
 import type { LayerState } from './layer-state.js';
-import { checkRenorm } from './options.js';
+import { checkRenorm, weightOfBatch } from './options.js';
 
 /** Options of one `forward`. */
 export interface ForwardOptions<A> {
@@ -184,6 +184,7 @@ function track(layer: LayerState, { normalisation: { table, count } }: Context):
   const { runningMean, runningVar, settings } = layer;
   if (!runningMean || (settings.onNonFinite === 'skip' && !areFinite(table))) return;
   layer.numBatchesTracked++;
-  const factor = settings.momentum === null ? 1 / layer.numBatchesTracked : settings.momentum;
-  updateRunning(runningMean, runningVar!, table, factor, count, settings.runningVariance);
+  updateRunning(
+    runningMean, runningVar!, table, weightOfBatch(settings, layer.numBatchesTracked), count, settings.runningVariance,
+  );
 }

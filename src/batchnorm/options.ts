@@ -8,22 +8,28 @@ import type { Layout } from '../runtime/shape.js';
 /** The framework whose defaults apply. */
 export type Convention = 'torch' | 'keras' | 'onnx' | 'flax' | 'caffe' | 'paper';
 
+/** The defaults of a framework. */
+export interface Preset {
+  readonly eps: number;
+  /** Weight of the new batch: Keras' 0.99 is written as 0.01. null: cumulative average. */
+  readonly momentum: number | null;
+  readonly runningVariance: RunningVariance;
+  /** Whether the running statistics are a weighted mean of the batches alone; otherwise their start, 0 and 1, fades away. */
+  readonly debias?: boolean;
+}
+
 /**
- * The defaults of each framework. `momentum` always weighs the new batch, so that Keras' 0.99 is written as 0.01;
- * null is the cumulative average.
+ * The defaults of each framework.
  *
  * The paper (Ioffe & Szegedy 2015, Alg. 2) averages over batches, with m / (m - 1) times the batch variance;
- * it leaves eps open.
+ * it leaves eps open. Caffe has the same factor, and weighted sums instead of averages: see `weightOfBatch`.
  */
-export const CONVENTIONS: Record<
-  Convention,
-  { readonly eps: number; readonly momentum: number | null; readonly runningVariance: RunningVariance }
-> = {
+export const CONVENTIONS: Record<Convention, Preset> = {
   torch: { eps: 1e-5, momentum: 0.1, runningVariance: 'unbiased' },
   keras: { eps: 1e-3, momentum: 0.01, runningVariance: 'biased' },
   onnx: { eps: 1e-5, momentum: 0.1, runningVariance: 'biased' },
   flax: { eps: 1e-5, momentum: 0.01, runningVariance: 'biased' },
-  caffe: { eps: 1e-5, momentum: 0.001, runningVariance: 'unbiased' },
+  caffe: { eps: 1e-5, momentum: 0.001, runningVariance: 'unbiased', debias: true },
   paper: { eps: 1e-5, momentum: null, runningVariance: 'unbiased' },
 };
 
@@ -33,7 +39,11 @@ export interface BatchNormOptions {
   dtype?: DType;
   /** Default 'channels-first'. */
   layout?: Layout;
-  /** The framework whose defaults apply to `eps`, `momentum` and `runningVariance`; default 'torch'. A field given explicitly wins. */
+  /**
+   * The framework whose defaults apply to `eps`, `momentum` and `runningVariance`; default 'torch'. A field given explicitly
+   * wins. 'caffe' also has Caffe's average: 1 / (1 + f + f^2 + ...) is the weight of the new batch, with f = 1 - momentum and
+   * one term for each batch that was tracked, so that the start of the running statistics has no weight.
+   */
   convention?: Convention;
   /** Added to the variance inside the square root; finite, at least 0. torch: 1e-5. */
   eps?: number;
@@ -80,6 +90,7 @@ export interface Settings {
   readonly eps: number;
   readonly momentum: number | null;
   readonly runningVariance: RunningVariance;
+  readonly debias: boolean;
   readonly weight: boolean;
   readonly bias: boolean;
   readonly trackRunningStats: boolean;
@@ -121,9 +132,37 @@ export function settingsOf(channels: number, options: BatchNormOptions): Setting
   checkNumber('eps', eps);
   if (momentum !== null) checkNumber('momentum', momentum, 0, 1);
   return {
-    dtype, layout, eps, momentum, runningVariance, weight, bias, trackRunningStats, activation, onSingleValue, onNonFinite,
+    dtype, layout, eps, momentum, runningVariance, debias: preset.debias === true, weight, bias, trackRunningStats, activation, onSingleValue, onNonFinite,
     renorm: renorm ?? null,
   };
+}
+
+/**
+ * Weight of the newest of `batches` batches in the running statistics.
+ *
+ * Caffe keeps the sums S = f * S + batch and s = f * s + 1, with f = moving_average_fraction = 1 - momentum, and normalises
+ * with S / s (batch_norm_layer.cpp, Forward_cpu). The newest batch has the weight 1 / s in that.
+ */
+export function weightOfBatch({ momentum, debias }: Settings, batches: number): number {
+  if (momentum === null) return 1 / batches;
+  return debias ? 1 / sumOfWeights(1 - momentum, batches) : momentum;
+}
+
+/**
+ * Caffe's third blob after `batches` batches: 1 + f + f^2 + ... + f^(batches - 1). By the binary digits of `batches`: products
+ * and sums of positive numbers lose no digits and are the same on every engine.
+ */
+export function sumOfWeights(fraction: number, batches: number): number {
+  let sum = 0, power = 1;
+  for (const digit of batches.toString(2)) {
+    sum += sum * power;
+    power *= power;
+    if (digit === '1') {
+      sum = sum * fraction + 1;
+      power *= fraction;
+    }
+  }
+  return sum;
 }
 
 /** @throws {TypeError | RangeError} limits of batch renormalization are of the wrong kind or value. */

@@ -7,7 +7,6 @@ describe('options', () => {
     ['keras', 1e-3, 0.01, 'biased'],
     ['onnx', 1e-5, 0.1, 'biased'],
     ['flax', 1e-5, 0.01, 'biased'],
-    ['caffe', 1e-5, 0.001, 'unbiased'],
     ['paper', 1e-5, null, 'unbiased'],
   ] as const)('take the defaults of %s', (convention, eps, momentum, runningVariance) => {
     const bn = new BatchNorm(1, { convention, dtype: 'float64' });
