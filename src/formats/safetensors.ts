@@ -2,9 +2,14 @@
  * Reading safetensors files: u64 length of the header (little-endian), the header in JSON, the data.
  * https://github.com/huggingface/safetensors#format. Files come from anywhere, so the header is checked before its use.
  */
-import { describe, wrongKind, wrongValue } from '../checks.js';
-import type { Floats } from '../runtime/kernels.js';
+import { describe, within, wrongKind, wrongValue } from '../checks.js';
 import { checkShape, elements, listed } from '../runtime/shape.js';
+import { brains, halves } from './halves.js';
+
+/** What a tensor of a file is read as. */
+export type StoredValues =
+  | Float64Array | Float32Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | BigInt64Array
+  | BigUint64Array;
 
 /** A tensor of a file, not decoded yet. */
 export interface StoredTensor {
@@ -12,12 +17,12 @@ export interface StoredTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
   /**
-   * The values, row-major, copied: of F64 in a Float64Array, of F32, F16 and BF16 in a Float32Array (exactly), of I64 in
-   * a BigInt64Array.
+   * The values, row-major, copied: of F64 in a Float64Array, of F32, F16 and BF16 in a Float32Array (exactly), of integers in
+   * the array of their name (I64 in a BigInt64Array), of BOOL in a Uint8Array.
    *
-   * @throws {TypeError} another dtype.
+   * @throws {TypeError} another dtype: complex numbers, or floats of 8 bits or fewer.
    */
-  read(): Floats | BigInt64Array;
+  read(): StoredValues;
 }
 
 const MAXIMUM_HEADER = 100_000_000;
@@ -123,34 +128,24 @@ function infoOf(name: string, info: unknown, size: number) {
   return { name, dtype, shape: Object.freeze([...shape]), begin, end };
 }
 
-function decode(name: string, dtype: string, length: number, file: DataView, at: number): Floats | BigInt64Array {
+function decode(name: string, dtype: string, length: number, file: DataView, at: number): StoredValues {
   switch (dtype) {
     case 'F64': return Float64Array.from({ length }, (_, i) => file.getFloat64(at + 8 * i, true));
     case 'F32': return Float32Array.from({ length }, (_, i) => file.getFloat32(at + 4 * i, true));
-    case 'F16': return Float32Array.from({ length }, (_, i) => half(file.getUint16(at + 2 * i, true)));
-    case 'BF16': {
-      const bits = Uint32Array.from({ length }, (_, i) => file.getUint16(at + 2 * i, true) << 16);
-      return new Float32Array(bits.buffer);
-    }
+    case 'F16': return halves(shorts());
+    case 'BF16': return brains(shorts());
     case 'I64': return BigInt64Array.from({ length }, (_, i) => file.getBigInt64(at + 8 * i, true));
-    default: throw new TypeError(`"${name}" expected dtype F64, F32, F16, BF16 or I64 to be read, got ${dtype}`);
+    case 'U64': return BigUint64Array.from({ length }, (_, i) => file.getBigUint64(at + 8 * i, true));
+    case 'I32': return Int32Array.from({ length }, (_, i) => file.getInt32(at + 4 * i, true));
+    case 'U32': return Uint32Array.from({ length }, (_, i) => file.getUint32(at + 4 * i, true));
+    case 'I16': return Int16Array.from({ length }, (_, i) => file.getInt16(at + 2 * i, true));
+    case 'U16': return shorts();
+    case 'I8': return Int8Array.from({ length }, (_, i) => file.getInt8(at + i));
+    case 'U8': case 'BOOL': return Uint8Array.from({ length }, (_, i) => file.getUint8(at + i));
+    default: throw new TypeError(`"${name}" expected a dtype of floats of 16 bits or more, or of integers, to be read, got ${dtype}`);
   }
-}
-
-/** IEEE 754 binary16: a sign, five bits of exponent, ten of fraction. */
-function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24);
-}
-
-/** Says in an error of `action` what it was about. */
-export function within(name: string, action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    (error as Error).message = `"${name}": ${(error as Error).message}`;
-    throw error;
+  function shorts(): Uint16Array {
+    return Uint16Array.from({ length }, (_, i) => file.getUint16(at + 2 * i, true));
   }
 }
 

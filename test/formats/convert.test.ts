@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CONVENTIONS } from '../../src/batchnorm/options.js';
 import {
-  BatchNorm, type Convention, type Converted, type ConvertOptions, fromFlax, fromKeras, fromOnnx, fromTorch,
+  BatchNorm, type Convention, type Converted, type ConvertOptions, fromCaffe, fromFlax, fromKeras, fromOnnx, fromTorch,
 } from '../../src/index.js';
 import { textOf } from '../host.js';
 import { LAYOUTS } from '../setup.js';
@@ -16,7 +16,7 @@ type Arrays = Partial<typeof ARRAYS>;
 /** Each converter, called with arrays by role and a config in torch's words, by the names in its row of the table. */
 type Convert = (names: string[], arrays: Arrays, config: Record<string, number>, options?: ConvertOptions) => Converted;
 const CONVERTERS: Record<string, Convert> = {
-  fromTorch: (names, arrays, config, options) => fromTorch(named(names, arrays), config, options),
+  fromTorch: (names, arrays, config, options) => fromTorch({ ...named(names, arrays), num_batches_tracked: 0 }, config, options),
   fromKeras: (_, arrays, config, options) => {
     const { weight, bias, mean, variance } = arrays;
     const weights = [weight, bias, mean, variance].filter((values) => values !== undefined);
@@ -31,6 +31,14 @@ const CONVERTERS: Record<string, Convert> = {
       tree[collection] = { ...tree[collection], [name]: values };
     }
     return fromFlax(tree as never, config, options);
+  },
+  // After so many batches that the sum of weights has reached its limit: then Caffe averages as the others do.
+  fromCaffe: (_, { weight, bias, mean, variance }, { momentum, ...config }, options) => {
+    const sum = momentum === undefined ? 1000 : 1 / (1 - Number(momentum));
+    const times = (value: unknown) => (typeof value === 'number' ? value * sum : value);
+    const sums = [mean, variance].map((values) => (typeof values === 'object' ? Array.from(values, times) : values));
+    const blobs = { BatchNorm: [...sums, [Math.abs(sum)]], Scale: [weight, bias] } as never;
+    return fromCaffe(blobs, momentum === undefined ? config : { ...config, moving_average_fraction: momentum }, options);
   },
 };
 
@@ -86,12 +94,14 @@ describe.each(converters)('$converter', ({ convention, weighs, theirs, ours, eps
     return CONVERTERS[converter]!(names, arrays, words, options);
   };
 
+  const momentumWord = converter === 'fromCaffe' ? 'moving_average_fraction' : 'momentum';
+
   it('takes arrays by the names and in the order of the table', () => {
-    const { module, notes } = convert(ARRAYS);
+    const { module, notes } = convert(ARRAYS, { eps });
     expect(module.stateDict()).toEqual({
       weight: Float32Array.from(ARRAYS.weight), bias: Float32Array.from(ARRAYS.bias),
       running_mean: Float32Array.from(ARRAYS.mean), running_var: Float32Array.from(ARRAYS.variance),
-      num_batches_tracked: 0,
+      num_batches_tracked: converter === 'fromCaffe' ? 36_718 : 0,
     });
     expect(notes).toEqual([]);
   });
@@ -131,10 +141,10 @@ describe.each(converters)('$converter', ({ convention, weighs, theirs, ours, eps
 
   it('says so where the variance cannot be converted, and converts it where n is known', () => {
     const other = variance === 'unbiased' ? 'biased' : 'unbiased';
-    const unknown = convert(ARRAYS, {}, { runningVariance: other, dtype: 'float64' });
+    const unknown = convert(ARRAYS, { eps }, { runningVariance: other, dtype: 'float64' });
     expect(unknown.notes).toEqual([expect.stringMatching(new RegExp(`running variance is ${variance} .*"count"`))]);
     expect(unknown.module.runningVar).toEqual(Float64Array.from(ARRAYS.variance));
-    const known = convert(ARRAYS, {}, { runningVariance: other, count: 5, dtype: 'float64' });
+    const known = convert(ARRAYS, { eps }, { runningVariance: other, count: 5, dtype: 'float64' });
     expect(known.notes).toEqual([]);
     const ratio = other === 'unbiased' ? 5 / 4 : 4 / 5;
     known.module.runningVar!.forEach((value, c) => { expect(value).toBeCloseTo(ARRAYS.variance[c]! * ratio, 12); });
@@ -149,7 +159,7 @@ describe.each(converters)('$converter', ({ convention, weighs, theirs, ours, eps
     for (const options of [
       { savedVariance: other }, { savedVariance: other, runningVariance: other, count: 3 },
     ] as const) {
-      const { module, notes } = convert(ARRAYS, {}, options);
+      const { module, notes } = convert(ARRAYS, { eps }, options);
       expect([module.runningVar, notes]).toEqual([Float32Array.from(ARRAYS.variance), []]);
     }
   });
@@ -161,8 +171,8 @@ describe.each(converters)('$converter', ({ convention, weighs, theirs, ours, eps
       `"${lastOf(names[2]!)}" expected numbers, got string at index 0`],
     [{ ...ARRAYS, mean: 3 }, {}, {}, TypeError, `"${lastOf(names[2]!)}" expected an array of numbers, got number 3`],
     [ARRAYS, { eps: -1 }, {}, RangeError, `"${epsWord}" expected a number from 0`],
-    [ARRAYS, { momentum: 1.5 }, {}, RangeError, '"momentum" expected a number from 0 to 1, got 1.5'],
-    [ARRAYS, { momentum: '0.1' }, {}, TypeError, '"momentum" expected a number, got string'],
+    [ARRAYS, { momentum: 1.5 }, {}, RangeError, `"${momentumWord}" expected a number from 0 to 1, got 1.5`],
+    [ARRAYS, { momentum: '0.1' }, {}, TypeError, `"${momentumWord}" expected a number, got string`],
     [ARRAYS, {}, { savedVariance: 'sample' }, RangeError, '"savedVariance"'],
     [ARRAYS, {}, { runningVariance: 1 }, TypeError, '"runningVariance"'],
     [ARRAYS, {}, { count: 1 }, RangeError, '"count" expected a number from 2'],
@@ -188,7 +198,7 @@ describe('what a checkpoint leaves out, the module does not have', () => {
     expect([plain.weight, plain.bias]).toEqual([null, null]);
     const untracked = fromTorch({ weight, bias }).module;
     expect([untracked.runningMean, untracked.runningVar]).toEqual([null, null]);
-    expect(fromTorch({ weight, bias }, {}, { runningVariance: 'biased' }).notes).toEqual([]);
+    expect(fromTorch({ weight, bias }, { eps: 0 }, { runningVariance: 'biased' }).notes).toEqual([]);
     expect(fromTorch(state, { momentum: null }).module.momentum).toBeNull();
   });
 
@@ -238,8 +248,8 @@ describe('names, axes and modes', () => {
     [[1], 'channels-first', 0], [3, 'channels-last', 1], [[3], 'channels-last', 1],
   ] as const)('of Keras and Flax: axis %j is %s', (axis, layout, notes) => {
     for (const { module, notes: said } of [
-      fromKeras([[1], [2]], { axis, scale: false, center: false }),
-      fromFlax({ batch_stats: { mean: [1], var: [2] } }, { axis }),
+      fromKeras([[1], [2]], { axis, scale: false, center: false, epsilon: 0 }),
+      fromFlax({ batch_stats: { mean: [1], var: [2] } }, { axis, epsilon: 0 }),
     ]) {
       expect(module.layout).toBe(layout);
       expect(said.length).toBe(notes);
@@ -267,6 +277,6 @@ describe('names, axes and modes', () => {
 
   it('of all that say epsilon: eps is no word of theirs', () => {
     expect(() => fromKeras([[1], [2], [3], [4]], { eps: 1e-5 })).toThrow('"config" expected "epsilon", got "eps"');
-    expect(() => fromOnnx({ scale: [1], B: [0], input_mean: [0], input_var: [1] }, { eps: 1e-5 })).toThrow(TypeError);
+    expect(() => fromOnnx({ scale: [1], B: [0], input_mean: [0], input_var: [1] }, { eps: 1e-5 } as never)).toThrow(TypeError);
   });
 });

@@ -1,0 +1,95 @@
+/** The JSON of Keras' layers and models: where the config of a batch norm is. */
+import { describe } from '../checks.js';
+import { checkObject } from './build.js';
+
+/** Class names of batch norm layers: BatchNormalization, -V1, -V2, SyncBatchNormalization, and those of custom layers. */
+export const BATCH_NORM = /batchnorm/i;
+
+/** A layer as a model's JSON describes it. */
+export interface KerasLayer {
+  readonly name: string;
+  readonly config: Record<string, unknown>;
+  /** Of the layer's input, where the JSON says it. */
+  readonly rank: number | undefined;
+}
+
+interface Placed extends KerasLayer {
+  /** Names of the models that it is in, and its own. */
+  readonly path: string;
+  /** The same as Keras 3 names groups of weights: by class and number, 'layers/batch_normalization_1'. */
+  readonly counted: string;
+}
+
+/** The config of a layer, given as itself or in the layer's JSON. @throws {TypeError | RangeError} the JSON of another layer. */
+export function layerOf(json: unknown): KerasLayer {
+  checkObject('config', json);
+  const type = json.class_name ?? json.className;
+  if (type === undefined) return { name: String(json.name ?? ''), config: json, rank: rankOf(json, json) };
+  if (typeof type !== 'string' || !BATCH_NORM.test(type)) {
+    throw new RangeError(`"config" expected that of a BatchNormalization layer, got that of ${typeof type === 'string' ? type : describe(type)}`);
+  }
+  const { config } = json;
+  checkObject('config', config);
+  return { name: String(config.name ?? json.name ?? ''), config, rank: rankOf(json, config) };
+}
+
+function rankOf(json: Record<string, unknown>, config: Record<string, unknown>): number | undefined {
+  const build = Object(json.build_config) as Record<string, unknown>;
+  const shape = build.input_shape ?? config.batch_input_shape ?? config.batchInputShape ?? config.batch_shape;
+  return Array.isArray(shape) ? shape.length : undefined;
+}
+
+/**
+ * Finds the batch norm layer of a model to which a path of weights belongs; undefined where there is none, or more than one.
+ *
+ * @param model - `{ class_name, config }`, or a tfjs modelTopology with a model_config in it; undefined: a model without layers
+ */
+export function modelLayers(model: unknown): (path: string) => KerasLayer | undefined {
+  const layers: Placed[] = [];
+  if (model !== undefined) {
+    checkObject('model', model);
+    const topology = Object(model.modelTopology ?? model) as Record<string, unknown>;
+    if (topology.node) throw new TypeError('"model" expected the JSON of layers, got a graph model');
+    place(topology.model_config ?? topology, [], '', layers);
+  }
+  return (path) => {
+    const whole = `/${path.replace(/\/vars$/, '')}/`;
+    const ends = (part: string) => whole.endsWith(`/${part}/`);
+    return (path.endsWith('/vars') ? longest(layers, 'counted', ends) : undefined)
+      ?? longest(layers, 'path', ends) ?? longest(layers, 'name', ends) ?? longest(layers, 'name', (part) => whole.includes(`/${part}/`));
+  };
+}
+
+/** The layer whose part of a path fits, and is the longest; undefined where there is none, or more than one. */
+function longest(layers: readonly Placed[], part: 'counted' | 'path' | 'name', fits: (part: string) => boolean): Placed | undefined {
+  const fitting = layers.filter((layer) => fits(layer[part])), length = Math.max(...fitting.map((layer) => layer[part].length));
+  const best = fitting.filter((layer) => layer[part].length === length);
+  return best.length === 1 ? best[0] : undefined;
+}
+
+/** Finds the batch norm layers of a model, of models in it and of wrappers such as TimeDistributed. */
+function place(json: unknown, path: readonly string[], counted: string, layers: Placed[]): void {
+  const { class_name: type, config } = Object(json) as { class_name?: unknown; config?: unknown };
+  if (typeof type === 'string' && BATCH_NORM.test(type)) {
+    layers.push({ ...layerOf(json), path: path.join('/'), counted });
+    return;
+  }
+  const inner = Object(config) as { layers?: unknown; layer?: unknown };
+  const numbers = new Map<string, number>();
+  for (const child of [config, inner.layers].find(Array.isArray) ?? []) {
+    const name = snakeCase(String(Object(child).class_name)), number = numbers.get(name) ?? 0;
+    numbers.set(name, number + 1);
+    place(child, [...path, nameOf(child)], `${counted}${counted && '/'}layers/${name}${number ? `_${number}` : ''}`, layers);
+  }
+  if (inner.layer) place(inner.layer, [...path, nameOf(inner.layer)], `${counted}${counted && '/'}layer`, layers);
+}
+
+function nameOf(json: unknown): string {
+  const { name, config } = Object(json) as { name?: unknown; config?: unknown };
+  return String((Object(config) as { name?: unknown }).name ?? name);
+}
+
+/** Keras' name of a class in files: BatchNormalization is batch_normalization. */
+function snakeCase(name: string): string {
+  return name.replace(/\W+/g, '').replace(/(.)([A-Z][a-z]+)/g, '$1_$2').replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase();
+}

@@ -1,0 +1,20 @@
+/** Nested objects of arrays, as a flat list. */
+import { fromJson } from '../checks.js';
+
+/** The arrays of nested objects or Maps by their paths, 'a/b/c'. */
+export function leavesOf(tree: unknown): Map<string, unknown> {
+  const leaves = new Map<string, unknown>();
+  const visit = (value: unknown, path: string) => {
+    if (isLeaf(value)) leaves.set(path, value);
+    else for (const [key, child] of value instanceof Map ? value : Object.entries(value as object)) visit(child, path === '' ? key : `${path}/${key}`);
+  };
+  visit(tree, '');
+  return leaves;
+}
+
+/** An array of numbers, or what JSON makes of one; an object with keys 0, 1, ... may also be a branch of arrays. */
+function isLeaf(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  const list = fromJson(value) as { length?: unknown; 0?: unknown };
+  return typeof list.length === 'number' && (list === value || typeof list[0] !== 'object' || list[0] === null);
+}
