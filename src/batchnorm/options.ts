@@ -132,8 +132,8 @@ export function settingsOf(channels: number, options: BatchNormOptions): Setting
   checkNumber('eps', eps);
   if (momentum !== null) checkNumber('momentum', momentum, 0, 1);
   return {
-    dtype, layout, eps, momentum, runningVariance, debias: preset.debias === true, weight, bias, trackRunningStats, activation, onSingleValue, onNonFinite,
-    renorm: renorm ?? null,
+    dtype, layout, eps, momentum, runningVariance, debias: preset.debias === true, weight, bias, trackRunningStats, activation,
+    onSingleValue, onNonFinite, renorm: renorm ?? null,
   };
 }
 

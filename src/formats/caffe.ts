@@ -90,7 +90,8 @@ export function layersFromCaffe(net: ProtobufMessage | readonly ProtobufMessage[
     }];
   });
   if (found.length === 0) {
-    throw new TypeError(`layersFromCaffe() expected layers of type BatchNorm, got ${someOf(layers.map((layer) => String(fieldOf(layer, 'type'))))}`);
+    const types = layers.map((layer) => String(fieldOf(layer, 'type')));
+    throw new TypeError(`layersFromCaffe() expected layers of type BatchNorm, got ${someOf(types)}`);
   }
   return collect(found, layers.filter((layer) => listOf(layer, 'blobs').length > 0).map(nameOf));
 }

@@ -90,7 +90,7 @@ export function layersFromFlax(
   checkObject('config', config);
   const leaves = leavesOf(variables), groups = new Map<string, Map<string, string>>();
   for (const name of leaves.keys()) {
-    const path = name.split(/[/.]/).filter((part, i, all) => !(i === 0 && COLLECTIONS.includes(part)) && !(i === all.length - 1 && part === 'value'));
+    const path = name.replace(/^(params|batch_stats)[/.]/, '').replace(/[/.]value$/, '').split(/[/.]/);
     const layer = path.slice(0, -1).join('/');
     groups.set(layer, groups.get(layer) ?? new Map()).get(layer)!.set(path.at(-1)!, name);
   }
@@ -113,5 +113,3 @@ export function layersFromFlax(
   }
   return collect(found, leaves.keys());
 }
-
-const COLLECTIONS = ['params', 'batch_stats'];

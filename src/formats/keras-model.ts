@@ -26,7 +26,8 @@ export function layerOf(json: unknown): KerasLayer {
   const type = json.class_name ?? json.className;
   if (type === undefined) return { name: String(json.name ?? ''), config: json, rank: rankOf(json, json) };
   if (typeof type !== 'string' || !BATCH_NORM.test(type)) {
-    throw new RangeError(`"config" expected that of a BatchNormalization layer, got that of ${typeof type === 'string' ? type : describe(type)}`);
+    const got = typeof type === 'string' ? type : describe(type);
+    throw new RangeError(`"config" expected that of a BatchNormalization layer, got that of ${got}`);
   }
   const { config } = json;
   checkObject('config', config);

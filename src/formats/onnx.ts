@@ -113,8 +113,9 @@ function constantsOf(graph: ProtobufMessage, nodes: readonly ProtobufMessage[]):
       const source = constants.get(String(listOf(node, 'input')[0]));
       if (source) constants.set(output, source);
     } else if (type === 'Constant') {
-      const value = (listOf(node, 'attribute') as readonly ProtobufMessage[]).find((attribute) => fieldOf(attribute, 'name') === 'value');
-      if (value) constants.set(output, { name: output, tensor: fieldOf(value, 't') as OnnxTensor });
+      const [value] = listOf(node, 'attribute') as readonly ProtobufMessage[];
+      const tensor = value && { value: fieldOf(value, 't'), value_floats: fieldOf(value, 'floats') }[String(fieldOf(value, 'name'))];
+      if (tensor) constants.set(output, { name: output, tensor: tensor as OnnxValues });
     }
   }
   return constants;

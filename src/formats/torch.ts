@@ -30,8 +30,8 @@ export const TORCH: readonly string[] = [...ARRAYS, COUNTER];
  * A BatchNorm from a `state_dict` of PyTorch.
  *
  * @param state - arrays of [C]; weight and bias, the running statistics and the counter may be missing, as in torch.
- *   Names without the prefix are left alone. Values are copied and rounded to `dtype`. What JSON makes of typed arrays is
- *   read too
+ *   Names without the prefix are left alone; names may have in front what wraps a module, as in `layersFromTorch`. Values are
+ *   copied and rounded to `dtype`. What JSON makes of typed arrays is read too
  * @param config - `eps` (1e-5, and noted where it is not given: no file says it), `momentum` (0.1, weighs the new batch;
  *   null: cumulative) and `prefix` ('')
  * @returns a BatchNorm in training mode, 'channels-first' unless `options.layout` says otherwise. A counter that is missing
@@ -44,18 +44,28 @@ export function fromTorch(state: Readonly<Record<string, TorchValue>>, config: T
   checkOptions('fromTorch', config, ['prefix', 'eps', 'momentum']);
   const { prefix = '' } = config;
   if (typeof prefix !== 'string') throw wrongKind('prefix', 'a string', prefix);
-  const names = Object.keys(state).filter((name) => name.startsWith(prefix));
+  const names = namesAfter(prefix, Object.keys(state));
   if (names.length === 0) throw new TypeError(`"state" expected names that start with "${prefix}", got none`);
-  const stranger = names.find((name) => !TORCH.includes(name.slice(prefix.length)));
+  const stranger = names.find(([last]) => !TORCH.includes(last));
   if (stranger !== undefined) {
-    throw new TypeError(`"state" expected ${TORCH.join(', ')} after "${prefix}", got "${stranger}"`);
+    throw new TypeError(`"state" expected ${TORCH.join(', ')} after "${prefix}", got "${stranger[1]}"`);
   }
   return build({
     framework: 'torch', layout: 'channels-first', notes: [],
-    parts: names.map((name) => [name.slice(prefix.length), name, state[name]] as const),
+    parts: names.map(([last, name]) => [last, name, state[name]] as const),
     eps: numberOf(config, 'eps'),
     momentum: config.momentum === null ? null : numberOf(config, 'momentum', 0, 1),
   }, options);
+}
+
+/** What follows a prefix in names, with the names: those without wrappers where only these have the prefix. */
+function namesAfter(prefix: string, names: readonly string[]): (readonly [last: string, name: string])[] {
+  const after = (shorts: readonly string[]) => names.flatMap((name, i) =>
+    (shorts[i]!.startsWith(prefix) ? [[shorts[i]!.slice(prefix.length), name] as const] : []));
+  const exact = after(names), plain = unwrapped(names);
+  if (exact.length > 0 && exact.every(([last]) => TORCH.includes(last))) return exact;
+  const short = after(names.map((name) => plain.get(name)!));
+  return short.length > 0 && short.every(([last]) => TORCH.includes(last)) ? short : exact;
 }
 
 /**

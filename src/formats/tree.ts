@@ -5,8 +5,12 @@ import { fromJson } from '../checks.js';
 export function leavesOf(tree: unknown): Map<string, unknown> {
   const leaves = new Map<string, unknown>();
   const visit = (value: unknown, path: string) => {
-    if (isLeaf(value)) leaves.set(path, value);
-    else for (const [key, child] of value instanceof Map ? value : Object.entries(value as object)) visit(child, path === '' ? key : `${path}/${key}`);
+    if (isLeaf(value)) {
+      leaves.set(path, value);
+      return;
+    }
+    const entries = value instanceof Map ? value : Object.entries(value as object);
+    for (const [key, child] of entries) visit(child, path === '' ? key : `${path}/${key}`);
   };
   visit(tree, '');
   return leaves;

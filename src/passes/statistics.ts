@@ -80,7 +80,11 @@ export function addGradientSums(...parts: GradientSums[]): GradientSums {
   return sums;
 }
 
-/** Sums as they are, or read from what JSON makes of them. @throws {TypeError} not sums. @throws {RangeError} another number of channels. */
+/**
+ * Sums as they are, or read from what JSON makes of them.
+ *
+ * @throws {TypeError} not sums. @throws {RangeError} another number of channels.
+ */
 export function checkSums(value: unknown, channels?: number): GradientSums {
   const given = Object(value) as Partial<GradientSums>;
   const total = doublesOf('sums.total', given.total), dot = doublesOf('sums.dot', given.dot);

@@ -28,7 +28,8 @@ describe.each(COMBINATIONS)('convention caffe on $kind $dtype $layout', ({ kind,
   // The statistics of a batch are right to the first; ten batches round the running ones twice each.
   const bound = GOLDEN[dtype].running + 20 * U[dtype], runtime = RUNTIMES[kind];
   const batches = Array.from({ length: 10 }, (_, i) => normal(24, 100 + i, 5, 2));
-  const train = (bn: BatchNorm, x: readonly number[]) => bn.train().forward(arrayOf(dtype, permute(x, SHAPE, layout)), shapeIn(layout, SHAPE));
+  const train = (bn: BatchNorm, x: readonly number[]) =>
+    bn.train().forward(arrayOf(dtype, permute(x, SHAPE, layout)), shapeIn(layout, SHAPE));
 
   it.each([undefined, 0.9, 0.5, 0, 1])('tracks what Caffe normalises with in test mode after every batch, fraction %s', (fraction) => {
     const momentum = fraction === undefined ? {} : { momentum: 1 - fraction };

@@ -41,7 +41,8 @@ describe.each(DTYPES)('a layer of %s', (dtype) => {
     const { num_batches_tracked: _, ...rest } = trained().stateDict();
     const state = JSON.parse(JSON.stringify({ ...rest, num_batches_tracked: Int32Array.of(7) }));
     expect(new BatchNorm(12, { dtype }).loadStateDict(state).numBatchesTracked).toBe(7);
-    expect(new BatchNorm(12, { dtype }).loadStateDict(structuredClone({ ...rest, num_batches_tracked: 7n }) as never).numBatchesTracked).toBe(7);
+    expect(new BatchNorm(12, { dtype }).loadStateDict(structuredClone({ ...rest, num_batches_tracked: 7n }) as never).numBatchesTracked)
+      .toBe(7);
   });
 
   it('is refused where JSON has lost NaN and infinities, and says where', () => {
@@ -59,12 +60,14 @@ describe.each(DTYPES)('a layer of %s', (dtype) => {
     ['a leading zero', { 0: 1, '01': 2 }],
   ])('is refused where an object is no array: %s', (_, weight) => {
     const bn = new BatchNorm(2, { dtype });
-    expect(() => bn.loadStateDict({ ...bn.stateDict(), weight } as never)).toThrow(new TypeError('"weight" expected an array of 2 numbers, got Object'));
+    expect(() => bn.loadStateDict({ ...bn.stateDict(), weight } as never))
+      .toThrow(new TypeError('"weight" expected an array of 2 numbers, got Object'));
   });
 
   it('is refused where an object has another length', () => {
     const bn = new BatchNorm(2, { dtype });
-    expect(() => bn.loadStateDict({ ...bn.stateDict(), weight: { 0: 1 } } as never)).toThrow(new RangeError('"weight" expected length 2, got length 1'));
+    expect(() => bn.loadStateDict({ ...bn.stateDict(), weight: { 0: 1 } } as never))
+      .toThrow(new RangeError('"weight" expected length 2, got length 1'));
   });
 });
 

@@ -10,13 +10,15 @@ describe('the three blobs of a BatchNorm layer', () => {
     const { module, notes } = fromCaffe({ BatchNorm: [[5 * sum], [2 * sum], [sum]] }, {}, { dtype: 'float64' });
     expect(module.runningMean![0]).toBeCloseTo(5, 12);
     expect(module.runningVar![0]).toBeCloseTo(2, 12);
-    expect(module).toMatchObject({ weight: null, bias: null, numBatchesTracked: 10, eps: 1e-5, momentum: 0.001, training: true, layout: 'channels-first' });
+    expect(module).toMatchObject({
+      weight: null, bias: null, numBatchesTracked: 10, eps: 1e-5, momentum: 0.001, training: true, layout: 'channels-first',
+    });
     expect(notes).toEqual([]);
   });
 
   it.each([
-    [1, 0.999, 1], [1.999, 0.999, 2], [999.98236, 0.999, 10_940], [1000, 0.999, 36_718], [999.98236, Math.fround(0.999), 10_392], [1.9, 0.9, 2],
-    [9.99999904, 0.9, 153], [1, 0, 1], [37, 1, 37],
+    [1, 0.999, 1], [1.999, 0.999, 2], [999.98236, 0.999, 10_940], [1000, 0.999, 36_718], [999.98236, Math.fround(0.999), 10_392],
+    [1.9, 0.9, 2], [9.99999904, 0.9, 153], [1, 0, 1], [37, 1, 37],
   ])('tell the number of batches: %d with fraction %d is %d', (sum, moving_average_fraction, batches) => {
     const { module, notes } = fromCaffe({ BatchNorm: [[sum], [sum], [sum]] }, { moving_average_fraction });
     expect(module.numBatchesTracked).toBe(batches);
@@ -37,9 +39,12 @@ describe('the three blobs of a BatchNorm layer', () => {
     }
   });
 
-  it.each([[1.5, 0.999, 2], [1000, 0.9, 349], [0.5, 0.999, 1], [2, 0, 1]])('that no number of batches gives are noted: %d with fraction %d', (sum, moving_average_fraction, batches) => {
+  it.each([
+    [1.5, 0.999, 2], [1000, 0.9, 349], [0.5, 0.999, 1], [2, 0, 1],
+  ])('that no number of batches gives are noted: %d with fraction %d', (sum, moving_average_fraction, batches) => {
     const { module, notes } = fromCaffe({ BatchNorm: [[5 * sum], [sum], [sum]] }, { moving_average_fraction });
-    expect(notes).toEqual([expect.stringMatching(new RegExp(`^blob 2 is ${sum}, which no number of batches gives.*after ${batches} batches$`))]);
+    expect(notes)
+      .toEqual([expect.stringMatching(new RegExp(`^blob 2 is ${sum}, which no number of batches gives.*after ${batches} batches$`))]);
     expect(module.runningMean![0]).toBeCloseTo(5, 6);
   });
 
@@ -60,21 +65,26 @@ describe('the three blobs of a BatchNorm layer', () => {
 
   it('may be BlobProtos, with a shape of four axes as old files have them, and are copied', () => {
     const mean = Float32Array.of(10, 12), blob = (data: ArrayLike<number>) => ({ shape: { dim: [data.length] }, data });
-    const { module } = fromCaffe({ BatchNorm: [blob(mean), { num: 1, channels: 2, height: 1, width: 1, data: [8, 18] }, { doubleData: [2], data: [] }] }, {});
+    const old = { num: 1, channels: 2, height: 1, width: 1, data: [8, 18] };
+    const { module } = fromCaffe({ BatchNorm: [blob(mean), old, { doubleData: [2], data: [] }] }, {});
     mean.fill(0);
     expect(module).toMatchObject({ runningMean: Float32Array.of(5, 6), runningVar: Float32Array.of(4, 9) });
     const plain = Float32Array.of(1), copied = fromCaffe({ BatchNorm: [plain, [1], [1]] }, {}).module;
     plain.fill(9);
     expect(copied.runningMean).toEqual(Float32Array.of(1));
-    expect(fromCaffe({ BatchNorm: JSON.parse(JSON.stringify([Float32Array.of(2), Float32Array.of(4), Float32Array.of(2)])) }, {}).module.runningVar).toEqual(Float32Array.of(2));
+    const json = JSON.parse(JSON.stringify([Float32Array.of(2), Float32Array.of(4), Float32Array.of(2)]));
+    expect(fromCaffe({ BatchNorm: json }, {}).module.runningVar).toEqual(Float32Array.of(2));
   });
 
   it('take the words of batch_norm_param, in either spelling', () => {
     const blobs = { BatchNorm: [[1], [1], [1]] };
-    expect(fromCaffe(blobs, { eps: 0.5, moving_average_fraction: 0.9, use_global_stats: true }).module).toMatchObject({ eps: 0.5, momentum: 1 - 0.9, training: false });
-    expect(fromCaffe(blobs, { movingAverageFraction: 0.75, useGlobalStats: false } as never).module).toMatchObject({ momentum: 0.25, training: true });
+    expect(fromCaffe(blobs, { eps: 0.5, moving_average_fraction: 0.9, use_global_stats: true }).module)
+      .toMatchObject({ eps: 0.5, momentum: 1 - 0.9, training: false });
+    expect(fromCaffe(blobs, { movingAverageFraction: 0.75, useGlobalStats: false } as never).module)
+      .toMatchObject({ momentum: 0.25, training: true });
     expect(fromCaffe(blobs, {}).notes).toEqual([]);
-    expect(fromCaffe(blobs).notes).toEqual(['nothing says eps and moving_average_fraction: they are the defaults of Caffe, 0.00001 and 0.999']);
+    expect(fromCaffe(blobs).notes)
+      .toEqual(['nothing says eps and moving_average_fraction: they are the defaults of Caffe, 0.00001 and 0.999']);
   });
 
   it.each([
@@ -84,12 +94,15 @@ describe('the three blobs of a BatchNorm layer', () => {
     ['a negative third blob', { BatchNorm: [[1], [1], [-1]] }, {}, RangeError, '"BatchNorm[2]" expected a number from 0'],
     ['a third blob that is not a number', { BatchNorm: [[1], [1], [Number.NaN]] }, {}, RangeError, '"BatchNorm[2]"'],
     ['a negative variance', { BatchNorm: [[1], [-1], [1]] }, {}, RangeError, '"BatchNorm[1]" expected variances of 0 or more'],
-    ['three blobs of a Scale layer', { BatchNorm: [[1], [1], [1]], Scale: [[1], [1], [1]] }, {}, RangeError, '"Scale" expected 1 or 2 blobs, got 3'],
-    ['other channels', { BatchNorm: [[1], [1], [1]], Scale: [[1, 2]] }, {}, RangeError, '"Scale[0]" expected length 1 as "BatchNorm[0]" has, got length 2'],
+    ['three blobs of a Scale layer', { BatchNorm: [[1], [1], [1]], Scale: [[1], [1], [1]] }, {},
+      RangeError, '"Scale" expected 1 or 2 blobs, got 3'],
+    ['other channels', { BatchNorm: [[1], [1], [1]], Scale: [[1, 2]] }, {},
+      RangeError, '"Scale[0]" expected length 1 as "BatchNorm[0]" has, got length 2'],
     ['an unknown layer', { BatchNorm: [[1], [1], [1]], scale: [[1]] }, {}, TypeError, 'got "scale"'],
     ['an unknown word', { BatchNorm: [[1], [1], [1]] }, { momentum: 0.9 }, TypeError, 'got "momentum"'],
     ['text for a blob', { BatchNorm: [['1'], [1], [1]] }, {}, TypeError, '"BatchNorm[0]" expected numbers, got string at index 0'],
-    ['a mode that is a number', { BatchNorm: [[1], [1], [1]] }, { use_global_stats: 1 }, TypeError, '"use_global_stats" expected true or false'],
+    ['a mode that is a number', { BatchNorm: [[1], [1], [1]] }, { use_global_stats: 1 },
+      TypeError, '"use_global_stats" expected true or false'],
   ])('are refused: %s', (_, blobs, config, error, message) => {
     expect(() => fromCaffe(blobs as never, config as never)).toThrow(error as typeof TypeError);
     expect(() => fromCaffe(blobs as never, config as never)).toThrow(message);
@@ -100,7 +113,10 @@ describe('a net', () => {
   const blob = (...data: number[]) => ({ data });
   const statistics = [blob(10, 12), blob(8, 18), blob(2)];
   const conv = { name: 'conv1', type: 'Convolution', bottom: ['data'], top: ['conv1'], blobs: [blob(1)] };
-  const bn = { name: 'bn1', type: 'BatchNorm', bottom: ['conv1'], top: ['conv1'], blobs: statistics, batchNormParam: { eps: 0.5, movingAverageFraction: 0.5 } };
+  const bn = {
+    name: 'bn1', type: 'BatchNorm', bottom: ['conv1'], top: ['conv1'], blobs: statistics,
+    batchNormParam: { eps: 0.5, movingAverageFraction: 0.5 },
+  };
   const scale = { name: 'scale1', type: 'Scale', bottom: ['conv1'], top: ['conv1'], blobs: [blob(2, 3), blob(0, 1)] };
   const relu = { name: 'relu1', type: 'ReLU', bottom: ['conv1'], top: ['conv1'] };
 
@@ -111,13 +127,15 @@ describe('a net', () => {
     const { layers, taken, left, notes } = layersFromCaffe(net([conv, bn, scale, relu]));
     expect(Object.keys(layers)).toEqual(['bn1']);
     expect(layers.bn1).toMatchObject({
-      eps: 0.5, momentum: 0.5, weight: Float32Array.of(2, 3), bias: Float32Array.of(0, 1), runningMean: Float32Array.of(5, 6), runningVar: Float32Array.of(4, 9),
+      eps: 0.5, momentum: 0.5, weight: Float32Array.of(2, 3), bias: Float32Array.of(0, 1),
+      runningMean: Float32Array.of(5, 6), runningVar: Float32Array.of(4, 9),
     });
     expect([taken, left, notes]).toEqual([['bn1', 'scale1'], ['conv1'], []]);
   });
 
   it('whose layers do not write in place is paired by its connections', () => {
-    const other = { ...bn, name: 'bn2', bottom: ['conv2'], top: ['normalised2'] }, apart = { ...scale, bottom: ['normalised1'], top: ['scaled1'] };
+    const other = { ...bn, name: 'bn2', bottom: ['conv2'], top: ['normalised2'] };
+    const apart = { ...scale, bottom: ['normalised1'], top: ['scaled1'] };
     const { layers, taken } = layersFromCaffe([{ ...bn, top: ['normalised1'] }, other, apart] as never);
     expect(layers.bn1!.weight).toEqual(Float32Array.of(2, 3));
     expect(layers.bn2!.weight).toBeNull();
@@ -134,7 +152,8 @@ describe('a net', () => {
 
   it('without connections is paired by its order', () => {
     const alone = ({ bottom: _, top: __, ...layer }: Record<string, unknown>) => layer;
-    expect(layersFromCaffe([bn, scale, { ...bn, name: 'bn2' }].map(alone)).layers).toMatchObject({ bn1: { weight: Float32Array.of(2, 3) }, bn2: { weight: null } });
+    expect(layersFromCaffe([bn, scale, { ...bn, name: 'bn2' }].map(alone)).layers)
+      .toMatchObject({ bn1: { weight: Float32Array.of(2, 3) }, bn2: { weight: null } });
   });
 
   it('is refused where it has no such layer, and where one does not fit, by its name', () => {

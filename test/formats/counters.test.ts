@@ -22,8 +22,10 @@ describe.each(DTYPES)('a counter of %s', (dtype) => {
 
   it('is read into the array of its dtype, and can be passed on', () => {
     const values = readSafetensors(safetensorsOf(layer([dtype, [100]]))).get('bn.num_batches_tracked')!.read();
-    expect(fromTorch({ ...arrays, num_batches_tracked: values }, { eps: 1e-5 })).toMatchObject({ notes: [], module: { numBatchesTracked: 100 } });
-    expect(new BatchNorm(2, { weight: false, bias: false }).loadStateDict({ ...arrays, num_batches_tracked: values }).numBatchesTracked).toBe(100);
+    expect(fromTorch({ ...arrays, num_batches_tracked: values }, { eps: 1e-5 }))
+      .toMatchObject({ notes: [], module: { numBatchesTracked: 100 } });
+    expect(new BatchNorm(2, { weight: false, bias: false }).loadStateDict({ ...arrays, num_batches_tracked: values }).numBatchesTracked)
+      .toBe(100);
   });
 });
 
@@ -95,7 +97,8 @@ describe('a counter that counts nothing', () => {
 
   it('is refused where it is two numbers, or of a dtype that is not read', () => {
     const bn = new BatchNorm(2);
-    expect(() => loadSafetensors({ bn }, safetensorsOf(layer(['F32', [1, 2]])))).toThrow('"bn.num_batches_tracked" expected shape [], got [2]');
+    expect(() => loadSafetensors({ bn }, safetensorsOf(layer(['F32', [1, 2]]))))
+      .toThrow('"bn.num_batches_tracked" expected shape [], got [2]');
     expect(() => fromTorch({ ...arrays, num_batches_tracked: [1, 2] })).toThrow(TypeError);
   });
 });

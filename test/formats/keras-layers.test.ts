@@ -30,7 +30,9 @@ function modelOf(): tf.LayersModel {
 }
 
 /** Every batch norm of a model, as tfjs computes it, by name. */
-const EXPECTED = { 'stem/bn': { eps: 1e-2, momentum: 1 - 0.9 }, bn1: { eps: 1e-3, momentum: 1 - 0.99 }, bn2: { eps: 0.5, momentum: 1 - 0.99 } };
+const EXPECTED = {
+  'stem/bn': { eps: 1e-2, momentum: 1 - 0.9 }, bn1: { eps: 1e-3, momentum: 1 - 0.99 }, bn2: { eps: 0.5, momentum: 1 - 0.99 },
+};
 
 describe('a model of TensorFlow.js', () => {
   let artifacts: Artifacts, model: tf.LayersModel;
@@ -81,7 +83,9 @@ describe('a model of TensorFlow.js', () => {
   });
 
   it.each([
-    ['several shards', ({ weightData, ...rest }: Artifacts) => ({ ...rest, weightData: [weightData.slice(0, 10), new Uint8Array(weightData, 10)] })],
+    ['several shards', ({ weightData, ...rest }: Artifacts) => ({
+      ...rest, weightData: [weightData.slice(0, 10), new Uint8Array(weightData, 10)],
+    })],
     ['a view at an odd place', ({ weightData, ...rest }: Artifacts) => {
       const bytes = new Uint8Array(weightData.byteLength + 3);
       bytes.set(new Uint8Array(weightData), 3);
@@ -109,7 +113,8 @@ describe('a model of TensorFlow.js', () => {
       [{ name: 'bn/gamma', dtype: 'float32', shape: [2], quantization: { dtype: 'float16', original_dtype: 'float32' } }, f16([1.5, -2])],
       [{ name: 'step', dtype: 'int32', shape: [] }, new Uint8Array(4)],
       [{ name: 'bn/beta', dtype: 'float32', shape: [2], quantization: { dtype: 'uint8', scale: 0.5, min: -1 } }, Uint8Array.of(0, 4)],
-      [{ name: 'bn/moving_mean', dtype: 'float32', shape: [2], quantization: { dtype: 'uint16', scale: 0.25, min: 2 } }, new Uint8Array(Uint16Array.of(0, 1000).buffer)],
+      [{ name: 'bn/moving_mean', dtype: 'float32', shape: [2], quantization: { dtype: 'uint16', scale: 0.25, min: 2 } },
+        new Uint8Array(Uint16Array.of(0, 1000).buffer)],
       [{ name: 'bn/moving_variance', dtype: 'float32', shape: [2] }, new Uint8Array(Float32Array.of(3, 4).buffer)],
     ];
     const given = { weightSpecs: parts.map(([spec]) => spec) as never, weightData: parts.map(([, bytes]) => bytes) };
@@ -124,11 +129,16 @@ describe('a model of TensorFlow.js', () => {
     const { weightSpecs, weightData, modelTopology } = artifacts;
     expect(() => layersFromKeras({ modelTopology, weightSpecs })).toThrow('"weightData" expected the bytes of the weights, got undefined');
     expect(() => layersFromKeras({ weightSpecs, weightData: weightData.slice(4) })).toThrow(RangeError);
-    expect(() => layersFromKeras({ weightSpecs: weightSpecs.slice(1), weightData })).toThrow(/"weightData" expected \d+ bytes, as the specs say/);
-    expect(() => layersFromKeras({ weightSpecs: [{ name: 'a', dtype: 'float8', shape: [1] }], weightData: new ArrayBuffer(1) })).toThrow('"a" expected dtype');
-    expect(() => layersFromKeras({ weightSpecs: [{ name: 'a', dtype: 'string', shape: [2] }], weightData: Uint8Array.of(255, 255, 255, 255) })).toThrow(RangeError);
-    expect(() => layersFromKeras({ weightSpecs: [{ name: 'a', dtype: 'float32', shape: [-1] }], weightData: new ArrayBuffer(0) })).toThrow('"a": "shape"');
-    expect(() => layersFromKeras({ modelTopology: { node: [] }, weightSpecs, weightData })).toThrow('"model" expected the JSON of layers, got a graph model');
+    expect(() => layersFromKeras({ weightSpecs: weightSpecs.slice(1), weightData }))
+      .toThrow(/"weightData" expected \d+ bytes, as the specs say/);
+    expect(() => layersFromKeras({ weightSpecs: [{ name: 'a', dtype: 'float8', shape: [1] }], weightData: new ArrayBuffer(1) }))
+      .toThrow('"a" expected dtype');
+    const strings = { weightSpecs: [{ name: 'a', dtype: 'string', shape: [2] }], weightData: Uint8Array.of(255, 255, 255, 255) };
+    expect(() => layersFromKeras(strings)).toThrow(RangeError);
+    expect(() => layersFromKeras({ weightSpecs: [{ name: 'a', dtype: 'float32', shape: [-1] }], weightData: new ArrayBuffer(0) }))
+      .toThrow('"a": "shape"');
+    expect(() => layersFromKeras({ modelTopology: { node: [] }, weightSpecs, weightData }))
+      .toThrow('"model" expected the JSON of layers, got a graph model');
   });
 
   it('converts a layer of its own config, in camelCase, and of its JSON', () => {
@@ -136,7 +146,8 @@ describe('a model of TensorFlow.js', () => {
     const json = JSON.parse(JSON.stringify(artifacts.modelTopology)) as { config: { layers: { class_name: string; config: object }[] } };
     expect(fromKeras(WEIGHTS, config)).toMatchObject({ notes: [], module: { eps: 0.25 } });
     const bn2 = json.config.layers.find((one) => one.class_name === 'BatchNormalization' && (one.config as { axis?: number }).axis === 1)!;
-    expect(fromKeras([gamma, moving_mean, moving_variance], bn2 as never)).toMatchObject({ notes: [], module: { eps: 0.5, layout: 'channels-first' } });
+    expect(fromKeras([gamma, moving_mean, moving_variance], bn2 as never))
+      .toMatchObject({ notes: [], module: { eps: 0.5, layout: 'channels-first' } });
   });
 });
 
@@ -148,7 +159,8 @@ describe('weights by the names of Keras', () => {
   );
 
   it.each([
-    ['bn1', 'bn1', ''], ['bn1', 'bn1', ':0'], ['model/bn1', 'model/bn1', ':0'], ['bn1/bn1', 'bn1', ':0'], ['model_weights/bn1/bn1', 'bn1', ':0'],
+    ['bn1', 'bn1', ''], ['bn1', 'bn1', ':0'], ['model/bn1', 'model/bn1', ':0'], ['bn1/bn1', 'bn1', ':0'],
+    ['model_weights/bn1/bn1', 'bn1', ':0'],
     ['/model_weights/block/bn/block/bn', 'block/bn', ':0'], ['layer_with_weights-1', 'layer_with_weights-1', '/.ATTRIBUTES/VARIABLE_VALUE'],
   ])('%s are those of %s', (start, name, end) => {
     const given = { ...weights(start, end), 'dense/kernel:0': [1] };
@@ -162,7 +174,8 @@ describe('weights by the names of Keras', () => {
 
   it('may be nested, in a Map, or what JSON makes of typed arrays', () => {
     const expected = layersFromKeras(weights('model/bn1', ':0')).layers['model/bn1']!.stateDict();
-    const nested = { model: { bn1: { 'gamma:0': gamma, 'beta:0': beta, 'moving_mean:0': moving_mean, 'moving_variance:0': moving_variance } } };
+    const bn1 = { 'gamma:0': gamma, 'beta:0': beta, 'moving_mean:0': moving_mean, 'moving_variance:0': moving_variance };
+    const nested = { model: { bn1 } };
     const typed = Object.fromEntries(Object.entries(weights('model/bn1')).map(([name, values]) => [name, Float32Array.from(values)]));
     for (const given of [nested, new Map(Object.entries(weights('model/bn1'))), typed, JSON.parse(JSON.stringify(typed))]) {
       expect(layersFromKeras(given).layers['model/bn1']!.stateDict()).toEqual(expected);
@@ -174,16 +187,21 @@ describe('weights by the names of Keras', () => {
     ['a Sequential of Keras 1', (layers: object[]) => ({ class_name: 'Sequential', config: layers })],
     ['a modelTopology', (layers: object[]) => ({ modelTopology: { model_config: { class_name: 'Model', config: { layers } } } })],
   ])('take the configs of their layers from %s', (_, model) => {
-    const layers = [{ class_name: 'InputLayer', config: { name: 'input' } }, layerJson('bn1', { epsilon: 0.25, momentum: 0.5 }), layerJson('bn10', { epsilon: 0.5, axis: [1] })];
+    const layers = [
+      { class_name: 'InputLayer', config: { name: 'input' } }, layerJson('bn1', { epsilon: 0.25, momentum: 0.5 }),
+      layerJson('bn10', { epsilon: 0.5, axis: [1] }),
+    ];
     const result = layersFromKeras({ ...weights('bn1/bn1', ':0'), ...weights('bn10/bn10', ':0') }, { model: model(layers) });
-    expect(result.layers).toMatchObject({ bn1: { eps: 0.25, momentum: 0.5, layout: 'channels-last' }, bn10: { eps: 0.5, layout: 'channels-first' } });
+    expect(result.layers)
+      .toMatchObject({ bn1: { eps: 0.25, momentum: 0.5, layout: 'channels-last' }, bn10: { eps: 0.5, layout: 'channels-first' } });
     expect(result.notes).toEqual([]);
     const said = layersFromKeras(weights('bn1/bn1', ':0'), { model: model(layers), epsilon: 0.125 }).layers.bn1;
     expect(said).toMatchObject({ eps: 0.125, momentum: 0.5 });
   });
 
   it('of two models with a layer of one name go by their paths', () => {
-    const part = (name: string, epsilon: number) => ({ class_name: 'Functional', config: { name, layers: [layerJson('bn', { epsilon, momentum: 0.9 })] } });
+    const part = (name: string, epsilon: number) =>
+      ({ class_name: 'Functional', config: { name, layers: [layerJson('bn', { epsilon, momentum: 0.9 })] } });
     const model = { class_name: 'Functional', config: { layers: [part('a', 0.25), part('b', 0.5)] } };
     const { layers, notes } = layersFromKeras({ ...weights('a/bn'), ...weights('b/bn') }, { model });
     expect(layers).toMatchObject({ 'a/bn': { eps: 0.25 }, 'b/bn': { eps: 0.5 } });
@@ -192,7 +210,8 @@ describe('weights by the names of Keras', () => {
   });
 
   it('go to layers that a wrapper holds', () => {
-    const model = { class_name: 'Sequential', config: { layers: [{ class_name: 'TimeDistributed', config: { name: 'each', layer: layerJson('bn', { epsilon: 0.25 }) } }] } };
+    const each = { class_name: 'TimeDistributed', config: { name: 'each', layer: layerJson('bn', { epsilon: 0.25 }) } };
+    const model = { class_name: 'Sequential', config: { layers: [each] } };
     expect(layersFromKeras(weights('each/bn'), { model }).layers).toMatchObject({ bn: { eps: 0.25 } });
   });
 
@@ -204,7 +223,8 @@ describe('weights by the names of Keras', () => {
       { class_name: 'Functional', config: { name: 'inner', layers: [layerJson('deep', { epsilon: 0.75 })] } },
     ] } };
     const file = {
-      ...of('layers/conv2d', [[1], [2]]), ...of('layers/batch_normalization', WEIGHTS), ...of('layers/batch_normalization_1', WEIGHTS.slice(1)),
+      ...of('layers/conv2d', [[1], [2]]), ...of('layers/batch_normalization', WEIGHTS),
+      ...of('layers/batch_normalization_1', WEIGHTS.slice(1)),
       ...of('layers/functional/layers/batch_normalization', WEIGHTS),
     };
     const { layers, left } = layersFromKeras(file, { model });
@@ -226,9 +246,10 @@ describe('weights by the names of Keras', () => {
   it('are refused where the model says that there are others, where there are none, and for words that are not theirs', () => {
     const model = { class_name: 'Functional', config: { layers: [layerJson('bn', { scale: false })] } };
     expect(() => layersFromKeras(weights('bn'), { model })).toThrow(
-      '"bn": The weights expected beta, moving_mean, moving_variance, as the layer\'s config says, got gamma, beta, moving_mean, moving_variance',
+      '"bn": The weights expected beta, moving_mean, moving_variance, as the layer\'s config says, got gamma, beta, moving_mean,',
     );
-    expect(() => layersFromKeras({ 'dense/kernel:0': [1] })).toThrow('expected moving_mean and moving_variance of a layer, got "dense/kernel:0"');
+    expect(() => layersFromKeras({ 'dense/kernel:0': [1] }))
+      .toThrow('expected moving_mean and moving_variance of a layer, got "dense/kernel:0"');
     expect(() => layersFromKeras(weights('bn'), { eps: 1 } as never)).toThrow('"config" expected "epsilon", got "eps"');
     expect(() => layersFromKeras(weights('bn'), { scale: false } as never)).toThrow('got "scale"');
   });
@@ -236,7 +257,8 @@ describe('weights by the names of Keras', () => {
 
 describe('the config of a Keras layer', () => {
   const KERAS_2 = {
-    name: 'bn', trainable: true, dtype: 'float32', batch_input_shape: [null, 4, 4, 2], axis: [3], momentum: 0.5, epsilon: 0.25, center: true, scale: true,
+    name: 'bn', trainable: true, dtype: 'float32', batch_input_shape: [null, 4, 4, 2], axis: [3], momentum: 0.5, epsilon: 0.25,
+    center: true, scale: true,
     beta_initializer: { class_name: 'Zeros', config: {} }, gamma_initializer: { class_name: 'Ones', config: {} },
     moving_mean_initializer: { class_name: 'Zeros', config: {} }, moving_variance_initializer: { class_name: 'Ones', config: {} },
     beta_regularizer: null, gamma_regularizer: null, beta_constraint: null, gamma_constraint: null,
@@ -244,7 +266,10 @@ describe('the config of a Keras layer', () => {
   const KERAS_3 = {
     module: 'keras.layers', class_name: 'BatchNormalization', registered_name: null, name: 'bn', inbound_nodes: [],
     build_config: { input_shape: [null, 4, 4, 2] },
-    config: { ...KERAS_2, axis: 3, synchronized: false, dtype: { module: 'keras', class_name: 'DTypePolicy', config: { name: 'float32' }, registered_name: null } },
+    config: {
+      ...KERAS_2, axis: 3, synchronized: false,
+      dtype: { module: 'keras', class_name: 'DTypePolicy', config: { name: 'float32' }, registered_name: null },
+    },
   };
 
   it.each([
@@ -262,7 +287,8 @@ describe('the config of a Keras layer', () => {
   it('of another layer, or of no layer, is refused', () => {
     expect(() => fromKeras(WEIGHTS, { class_name: 'LayerNormalization', config: KERAS_2 }))
       .toThrow(new RangeError('"config" expected that of a BatchNormalization layer, got that of LayerNormalization'));
-    expect(() => fromKeras(WEIGHTS, { class_name: 'BatchNormalization' })).toThrow(new TypeError('"config" expected an object, got undefined'));
+    expect(() => fromKeras(WEIGHTS, { class_name: 'BatchNormalization' }))
+      .toThrow(new TypeError('"config" expected an object, got undefined'));
     expect(() => fromKeras(WEIGHTS, { class_name: 5 })).toThrow(RangeError);
     expect(() => fromKeras(WEIGHTS, JSON.stringify(KERAS_2) as never)).toThrow(new TypeError('"config" expected an object, got string'));
   });
@@ -272,7 +298,10 @@ describe('the config of a Keras layer', () => {
     expect(() => fromKeras(WEIGHTS, { class_name: 'BatchNormalization', config: { epsilon: 1e-3, [key]: 1 } })).toThrow(TypeError);
   });
 
-  it.each([[{ renorm: true, renorm_clipping: { rmax: 3 }, renorm_momentum: 0.9 }, 'renorm is true'], [{ virtual_batch_size: 32 }, 'virtual_batch_size is 32']])('that trains otherwise is noted: %j', (change, note) => {
+  it.each([
+    [{ renorm: true, renorm_clipping: { rmax: 3 }, renorm_momentum: 0.9 }, 'renorm is true'],
+    [{ virtual_batch_size: 32 }, 'virtual_batch_size is 32'],
+  ])('that trains otherwise is noted: %j', (change, note) => {
     const weights = 'renorm' in change ? [...WEIGHTS, [1, 1], [1, 1], [1, 1]] : WEIGHTS;
     const { module, notes } = fromKeras(weights, { ...KERAS_2, ...change });
     expect(notes).toEqual([`${note} and is not converted: it changes training, not inference`]);
@@ -300,13 +329,15 @@ describe('the config of a Keras layer', () => {
 
   it('without an epsilon is noted, and so is none', () => {
     for (const config of [undefined, {}, { name: 'bn' }, layerJson('bn')]) {
-      expect(fromKeras(WEIGHTS, config).notes).toEqual(['nothing says epsilon and momentum: they are the defaults of Keras, 0.001 and 0.99']);
+      expect(fromKeras(WEIGHTS, config).notes)
+        .toEqual(['nothing says epsilon and momentum: they are the defaults of Keras, 0.001 and 0.99']);
     }
     expect(fromKeras(WEIGHTS, { epsilon: 1e-3 }).notes).toEqual([]);
     expect(fromKeras(WEIGHTS, { momentum: 0.9 }).notes).toEqual(['nothing says epsilon: it is the default of Keras, 0.001']);
   });
 
   it('names the moving variance in Keras\' word where one is negative', () => {
-    expect(() => fromKeras([gamma, beta, moving_mean, [4, -9]], { epsilon: 1e-3 })).toThrow('"moving_variance" expected variances of 0 or more, got -9 at index 1');
+    expect(() => fromKeras([gamma, beta, moving_mean, [4, -9]], { epsilon: 1e-3 }))
+      .toThrow('"moving_variance" expected variances of 0 or more, got -9 at index 1');
   });
 });

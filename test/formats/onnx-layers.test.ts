@@ -24,12 +24,18 @@ const TENSORS: Record<string, (values: number[]) => Record<string, unknown>> = {
   'rawData of FLOAT16': (values) => ({ dims: [2], dataType: 10, rawData: bytesOf(Uint16Array.from(values, halfOf)) }),
   'rawData of BFLOAT16': (values) => ({ dims: [2], dataType: 16, rawData: bytesOf(Uint16Array.from(upperHalves(values))) }),
   float_data: (values) => ({ dims: [2], data_type: 1, float_data: values }),
-  'floatData beside an empty rawData': (values) => ({ dims: ['2'], dataType: 'FLOAT', floatData: Float32Array.from(values), rawData: new Uint8Array(0) }),
+  'floatData beside an empty rawData': (values) => (
+    { dims: ['2'], dataType: 'FLOAT', floatData: Float32Array.from(values), rawData: new Uint8Array(0) }
+  ),
   doubleData: (values) => ({ dims: [2], dataType: 11, doubleData: values }),
   'int32Data of FLOAT16': (values) => ({ dims: [2], dataType: 10, int32Data: values.map(halfOf) }),
   'int32Data of BFLOAT16': (values) => ({ dims: [2], dataType: 'BFLOAT16', int32Data: upperHalves(values) }),
-  'rawData in base64, as JSON has it': (values) => ({ dims: ['2'], dataType: 1, rawData: btoa(String.fromCharCode(...bytesOf(Float32Array.from(values)))) }),
-  'rawData that went through JSON': (values) => JSON.parse(JSON.stringify({ dims: [2], dataType: 1, rawData: bytesOf(Float32Array.from(values)) })),
+  'rawData in base64, as JSON has it': (values) => (
+    { dims: ['2'], dataType: 1, rawData: btoa(String.fromCharCode(...bytesOf(Float32Array.from(values)))) }
+  ),
+  'rawData that went through JSON': (values) => JSON.parse(JSON.stringify(
+    { dims: [2], dataType: 1, rawData: bytesOf(Float32Array.from(values)) },
+  )),
 };
 
 const expected = fromOnnx(VALUES, {}).module.stateDict();
@@ -44,12 +50,16 @@ describe.each(Object.entries(TENSORS))('a tensor with %s', (_, tensor) => {
 describe('a tensor', () => {
   const raw = bytesOf(Float32Array.of(1, 2));
   it.each([
-    ['bytes without a data_type', raw, TypeError, '"scale" expected numbers or a TensorProto, got a Uint8Array: raw_data needs its data_type'],
-    ['integers', { dims: [2], data_type: 6, int32_data: [1, 2] }, TypeError, '"scale" expected data_type FLOAT, DOUBLE, FLOAT16, BFLOAT16, got 6'],
-    ['other bytes', { dims: [2], data_type: 1, raw_data: raw.subarray(1) }, RangeError, '"scale" expected raw_data of 4 bytes an element (FLOAT), got 7 bytes'],
+    ['bytes without a data_type', raw,
+      TypeError, '"scale" expected numbers or a TensorProto, got a Uint8Array: raw_data needs its data_type'],
+    ['integers', { dims: [2], data_type: 6, int32_data: [1, 2] },
+      TypeError, '"scale" expected data_type FLOAT, DOUBLE, FLOAT16, BFLOAT16, got 6'],
+    ['other bytes', { dims: [2], data_type: 1, raw_data: raw.subarray(1) },
+      RangeError, '"scale" expected raw_data of 4 bytes an element (FLOAT), got 7 bytes'],
     ['other dims', { dims: [3], data_type: 1, raw_data: raw }, RangeError, '"scale" expected the 3 elements of dims [3], got 2'],
     ['data in another file', { dims: [2], data_type: 1, data_location: 1, external_data: [] }, TypeError, 'got data_location EXTERNAL'],
-    ['data of another kind', { dims: [2], data_type: 1, raw_data: 5 }, TypeError, '"scale" expected raw_data in a Uint8Array, got number 5'],
+    ['data of another kind', { dims: [2], data_type: 1, raw_data: 5 },
+      TypeError, '"scale" expected raw_data in a Uint8Array, got number 5'],
     ['fractional dims', { dims: [1.5], data_type: 1, raw_data: raw }, RangeError, '"dims" expected an integer, got 1.5'],
     ['no dims', { dims: {}, data_type: 1, raw_data: raw }, TypeError, '"dims" expected an array, got Object'],
     ['other channels', { dims: [1], data_type: 1, float_data: [1] }, RangeError, '"B" expected length 1 as "scale" has, got length 2'],
@@ -60,14 +70,17 @@ describe('a tensor', () => {
 });
 
 /** Attributes as decoders return them: with the type, and perhaps with fields of other types. */
-const attribute = (name: string, value: number, type: 1 | 2) => (type === 1 ? { name, type, f: value, i: long(0), s: '' } : { name, type, f: 0, i: long(value) });
+const attribute = (name: string, value: number, type: 1 | 2) =>
+  (type === 1 ? { name, type, f: value, i: long(0), s: '' } : { name, type, f: 0, i: long(value) });
 
 describe('attributes', () => {
   it('may be a list of AttributeProtos', () => {
     const list = [attribute('epsilon', 0.25, 1), attribute('momentum', 0.5, 1), attribute('training_mode', 1, 2)];
     expect(fromOnnx(VALUES, list).module).toMatchObject({ eps: 0.25, momentum: 0.5, training: true });
-    expect(fromOnnx(VALUES, [{ name: 'epsilon', type: 'FLOAT', f: 0.25 }, { name: 'training_mode', type: 'INT', i: '1' }]).module).toMatchObject({ eps: 0.25, training: true });
-    expect(fromOnnx(VALUES, [{ name: 'training_mode', type: 2, i: 1n }, { name: 'epsilon', type: 1 }]).module).toMatchObject({ eps: 0, training: true });
+    expect(fromOnnx(VALUES, [{ name: 'epsilon', type: 'FLOAT', f: 0.25 }, { name: 'training_mode', type: 'INT', i: '1' }]).module)
+      .toMatchObject({ eps: 0.25, training: true });
+    expect(fromOnnx(VALUES, [{ name: 'training_mode', type: 2, i: 1n }, { name: 'epsilon', type: 1 }]).module)
+      .toMatchObject({ eps: 0, training: true });
   });
 
   it('that are left out have the standard\'s default; that there are none is noted', () => {
@@ -77,11 +90,13 @@ describe('attributes', () => {
   });
 
   it('of old files are known, and others are not', () => {
-    expect(fromOnnx(VALUES, [attribute('is_test', 1, 2), attribute('spatial', 1, 2), { name: 'consumed_inputs', type: 7, ints: [0, 0] }]).module.training).toBe(false);
+    const old = [attribute('is_test', 1, 2), attribute('spatial', 1, 2), { name: 'consumed_inputs', type: 7, ints: [0, 0] }];
+    expect(fromOnnx(VALUES, old).module.training).toBe(false);
     expect(fromOnnx(VALUES, { is_test: 0 }).module.training).toBe(true);
     expect(() => fromOnnx(VALUES, [attribute('spatial', 0, 2)])).toThrow('"spatial" expected 1, got 0');
     expect(() => fromOnnx(VALUES, { epsilom: 1 } as never)).toThrow('got "epsilom"');
-    expect(() => fromOnnx(VALUES, [{ name: 'epsilon', type: 3, s: 'a' }])).toThrow('"epsilon" expected an attribute of type FLOAT or INT, got 3');
+    expect(() => fromOnnx(VALUES, [{ name: 'epsilon', type: 3, s: 'a' }]))
+      .toThrow('"epsilon" expected an attribute of type FLOAT or INT, got 3');
   });
 });
 
@@ -89,7 +104,8 @@ describe('attributes', () => {
 function modelOf(camel: boolean) {
   const key = (name: string) => (camel ? name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()) : name);
   const rename = (message: object) => Object.fromEntries(Object.entries(message).map(([name, value]) => [key(name), value]));
-  const tensor = (name: string, values: number[]) => rename({ name, dims: [values.length], data_type: 1, raw_data: bytesOf(Float32Array.from(values)) });
+  const tensor = (name: string, values: number[]) =>
+    rename({ name, dims: [values.length], data_type: 1, raw_data: bytesOf(Float32Array.from(values)) });
   const node = (op_type: string, name: string, input: string[], output: string, attributes: object[] = []) =>
     rename({ op_type, name, input, output: [output], attribute: attributes });
   const of = (layer: string) => ['weight', 'bias', 'running_mean', 'running_var'].map((word) => `${layer}.${word}`);
@@ -100,7 +116,8 @@ function modelOf(camel: boolean) {
       node('Constant', 'c', [], 'constant', [{ name: 'value', type: 4, t: tensor('', [3, 4]) }]),
       node('Conv', '/conv1/Conv', ['input', 'conv1.weight'], 'a'),
       node('BatchNormalization', '/bn1/BatchNormalization', ['a', ...of('bn1')], 'b', epsilon),
-      node('BatchNormalization', '', ['b', 'onnx::bn2.weight', 'constant', 'bn1.running_mean', 'bn1.running_var'], 'c'),
+      node('Constant', '', [], 'floats', [{ name: 'value_floats', type: 6, floats: [7, 8] }]),
+      node('BatchNormalization', '', ['b', 'onnx::bn2.weight', 'constant', 'floats', 'bn1.running_var'], 'c'),
       node('BatchNormalization', 'computed', ['c', 'scaled', ...of('bn1').slice(1)], 'd'),
     ],
     initializer: [tensor('conv1.weight', [1]), ...of('bn1').map((name, i) => tensor(name, Object.values(VALUES)[i]!))],
@@ -114,7 +131,9 @@ describe.each([['snake_case', false], ['camelCase', true]])('a model in %s', (_,
     const { layers, taken, left, notes } = layersFromOnnx(model);
     expect(Object.keys(layers)).toEqual(['/bn1/BatchNormalization', 'c']);
     expect(layers['/bn1/BatchNormalization']).toMatchObject({ channels: 2, eps: 0.25, momentum: 0.5, training: false });
-    expect(layers.c).toMatchObject({ eps: 1e-5, weight: Float32Array.of(1, 2), bias: Float32Array.of(3, 4) });
+    expect(layers.c).toMatchObject({
+      eps: 1e-5, weight: Float32Array.of(1, 2), bias: Float32Array.of(3, 4), runningMean: Float32Array.of(7, 8),
+    });
     expect(left).toEqual(['conv1.weight']);
     expect(taken).toContain('constant');
     expect(notes).toEqual(['"computed" is left: its input "scaled" is not a constant of the graph']);
@@ -125,7 +144,8 @@ describe.each([['snake_case', false], ['camelCase', true]])('a model in %s', (_,
     expect(Object.keys(layersFromOnnx(graph).layers)).toEqual(['/bn1/BatchNormalization', 'c']);
     const { node, initializer } = graph;
     expect(Object.keys(layersFromOnnx({ node: node.slice(3, 4), initializer }).layers)).toEqual(['/bn1/BatchNormalization']);
-    const arrays = Object.fromEntries(WORDS.map((word, i) => [`bn1.${['weight', 'bias', 'running_mean', 'running_var'][i]}`, VALUES[word]]));
+    const names = ['weight', 'bias', 'running_mean', 'running_var'];
+    const arrays = Object.fromEntries(WORDS.map((word, i) => [`bn1.${names[i]}`, VALUES[word]]));
     for (const given of [arrays, new Map(Object.entries(arrays))]) {
       const { layers } = layersFromOnnx({ node: node.slice(3, 4), initializer: given });
       expect(layers['/bn1/BatchNormalization']!.stateDict()).toEqual(expected);
@@ -143,7 +163,8 @@ describe.each([['snake_case', false], ['camelCase', true]])('a model in %s', (_,
 it('a model whose batch norms were folded says which nodes there are', () => {
   const { graph } = modelOf(false) as { graph: { node: { op_type: string }[] } };
   const folded = { node: graph.node.filter(({ op_type }) => op_type !== 'BatchNormalization'), initializer: [] };
-  expect(() => layersFromOnnx(folded)).toThrow(new TypeError('layersFromOnnx() expected nodes of op_type BatchNormalization, got "Identity", "Constant", "Conv"'));
+  expect(() => layersFromOnnx(folded))
+    .toThrow(new TypeError('layersFromOnnx() expected nodes of op_type BatchNormalization, got "Identity", "Constant", "Conv"'));
   expect(() => layersFromOnnx({})).toThrow('got nothing');
   expect(() => layersFromOnnx(null as never)).toThrow(TypeError);
   expect(() => layersFromOnnx({ node: 5 })).toThrow('"node" expected an array, got number 5');

@@ -3,7 +3,9 @@
 /** A tensor: its dtype, its shape (a list of its length if not given), and its values. */
 export type Entry = readonly [dtype: string, values: readonly number[], shape?: readonly number[]];
 
-const SIZES: Record<string, number> = { F64: 8, I64: 8, U64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, I16: 2, U16: 2, I8: 1, U8: 1, BOOL: 1 };
+const SIZES: Record<string, number> = {
+  F64: 8, I64: 8, U64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, I16: 2, U16: 2, I8: 1, U8: 1, BOOL: 1,
+};
 
 export function safetensorsOf(entries: Readonly<Record<string, Entry>>): Uint8Array {
   const header: Record<string, object> = {};

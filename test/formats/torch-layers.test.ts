@@ -1,6 +1,6 @@
 /** All layers of a state dictionary of PyTorch, or of a safetensors file. */
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, layersFromSafetensors, layersFromTorch, loadSafetensors, writeSafetensors } from '../../src/index.js';
+import { BatchNorm, fromTorch, layersFromSafetensors, layersFromTorch, loadSafetensors, writeSafetensors } from '../../src/index.js';
 import { bytesOf } from '../host.js';
 import { type Entry, safetensorsOf } from './safetensors-file.js';
 
@@ -21,21 +21,24 @@ const NET: Record<string, number[]> = {
 const NAMES = ['bn1', 'layer1.0.bn1', 'layer1.0.downsample.1'];
 const LEFT = ['conv1.weight', 'layer1.0.conv1.weight', 'norm.weight', 'norm.bias', 'pool.running_mean', 'fc.weight', 'fc.bias'];
 
-const renamed = (rename: (name: string) => string) => Object.fromEntries(Object.entries(NET).map(([name, values]) => [rename(name), values]));
+const renamed = (rename: (name: string) => string) =>
+  Object.fromEntries(Object.entries(NET).map(([name, values]) => [rename(name), values]));
 
 /** The same net as a file. */
 const fileOf = (state: Record<string, number[]>, dtype = 'F32') => safetensorsOf(
   Object.fromEntries(Object.entries(state).map(([name, values]): [string, Entry] => [name, [dtype, values]])),
 );
 
-describe.each([
-  ['a state dictionary', layersFromTorch as (state: Record<string, number[]>, ...rest: never[]) => ReturnType<typeof layersFromTorch>],
-  ['a Map', (state: Record<string, number[]>, ...rest: never[]) => layersFromTorch(new Map(Object.entries(state)), ...rest)],
-  ['a safetensors file', (state: Record<string, number[]>, ...rest: never[]) => layersFromSafetensors(fileOf(state), ...rest)],
-  ['a safetensors file in half precision', (state: Record<string, number[]>, ...rest: never[]) => layersFromSafetensors(fileOf(state, 'F16'), ...rest)],
-])('from %s', (_, call) => {
-  const from = (state: Record<string, number[]>, config?: object, options?: object) => call(state, config as never, options as never);
+type From = (state: Record<string, number[]>, config?: object, options?: object) => ReturnType<typeof layersFromTorch>;
 
+const WAYS: [string, From][] = [
+  ['a state dictionary', layersFromTorch],
+  ['a Map', (state, ...rest) => layersFromTorch(new Map(Object.entries(state)), ...rest)],
+  ['a safetensors file', (state, ...rest) => layersFromSafetensors(fileOf(state), ...rest)],
+  ['a safetensors file in half precision', (state, ...rest) => layersFromSafetensors(fileOf(state, 'F16'), ...rest)],
+];
+
+describe.each(WAYS)('from %s', (_, from) => {
   it('come all layers by name, with what was taken and what was left', () => {
     const { layers, taken, left, notes } = from(NET, { eps: 1e-5, momentum: 0.1 });
     expect(Object.keys(layers)).toEqual(NAMES);
@@ -50,7 +53,9 @@ describe.each([
   });
 
   it('say once that nothing said eps', () => {
-    expect(from(NET).notes).toEqual(['"bn1", "layer1.0.bn1", "layer1.0.downsample.1": nothing says eps and momentum: they are the defaults of PyTorch, 0.00001 and 0.1']);
+    expect(from(NET).notes).toEqual([
+      '"bn1", "layer1.0.bn1", "layer1.0.downsample.1": nothing says eps and momentum: they are the defaults of PyTorch, 0.00001 and 0.1',
+    ]);
     expect(from(NET, { eps: (name: string) => (name === 'bn1' ? 1e-3 : undefined) }).notes).toEqual([
       '"layer1.0.bn1", "layer1.0.downsample.1": nothing says eps and momentum: they are the defaults of PyTorch, 0.00001 and 0.1',
     ]);
@@ -96,7 +101,9 @@ describe.each([
     expect(Object.keys(from(norm('net.module.bn.', 1), { eps: 0 }).layers)).toEqual(['net.module.bn']);
   });
 
-  it.each([['backbone.', 'backbone.'], ['backbone.', 'module.backbone.'], ['module.backbone.', 'module.backbone.']])('come from below the prefix %s of names that begin with %s', (prefix, start) => {
+  it.each([
+    ['backbone.', 'backbone.'], ['backbone.', 'module.backbone.'], ['module.backbone.', 'module.backbone.'],
+  ])('come from below the prefix %s of names that begin with %s', (prefix, start) => {
     const state = renamed((name) => start + name), other = norm(start.replace('backbone', 'head'), 2);
     const { layers, left } = from({ ...state, ...other }, { prefix, eps: 0 });
     expect(Object.keys(layers)).toEqual(NAMES);
@@ -119,7 +126,8 @@ describe.each([
   });
 
   it('are refused where one does not fit, by its name', () => {
-    expect(() => from({ ...NET, 'layer1.0.bn1.running_var': [1, 2, -1] }, { eps: 0 })).toThrow('"layer1.0.bn1": "running_var" expected variances of 0 or more, got -1 at index 2');
+    expect(() => from({ ...NET, 'layer1.0.bn1.running_var': [1, 2, -1] }, { eps: 0 }))
+      .toThrow('"layer1.0.bn1": "running_var" expected variances of 0 or more, got -1 at index 2');
     expect(() => from({ ...NET, 'bn1.bias': [1] }, { eps: 0 })).toThrow('"bn1": "bias" expected length 2 as "weight" has, got length 1');
     expect(() => from(NET, { eps: () => -1 })).toThrow('"bn1": "eps" expected a number from 0');
     expect(() => from(NET, { eps: '1e-3' })).toThrow('"bn1": "eps" expected a number, got string');
@@ -134,6 +142,17 @@ describe.each([
   });
 });
 
+it('one layer is found by its prefix behind what wraps the net, or as it stands', () => {
+  for (const wrap of ['', 'module.', '_orig_mod.', 'module._orig_mod.']) {
+    const state = renamed((name) => wrap + name);
+    for (const prefix of new Set(['bn1.', `${wrap}bn1.`])) {
+      expect(fromTorch(state, { prefix, eps: 0 })).toMatchObject({ notes: [], module: { channels: 2, numBatchesTracked: 9 } });
+    }
+    expect(() => fromTorch(state, { prefix: 'bn.' })).toThrow('"state" expected names that start with "bn.", got none');
+  }
+  expect(fromTorch(norm('module.', 2), { eps: 0 }).module.weight).toEqual(Float32Array.of(1, 2));
+});
+
 it('a checkpoint that holds the state dictionary says what it holds', () => {
   expect(() => layersFromTorch({ epoch: 3, state_dict: NET } as never)).toThrow(/got "epoch", "state_dict"/);
   expect(() => layersFromTorch(null as never)).toThrow('"state" expected an object, got null');
@@ -145,7 +164,8 @@ describe('files of layers', () => {
     const { layers, left } = layersFromSafetensors(bytes, { eps: 1e-5 });
     expect(Object.keys(layers).sort()).toEqual(['layer1.0.bn1', 'layer1.0.bn2', 'tête.bn']);
     expect(left).toEqual([]);
-    expect(layersFromSafetensors(writeSafetensors(layers), { eps: 1e-5 }).layers['tête.bn']!.stateDict()).toEqual(layers['tête.bn']!.stateDict());
+    expect(layersFromSafetensors(writeSafetensors(layers), { eps: 1e-5 }).layers['tête.bn']!.stateDict())
+      .toEqual(layers['tête.bn']!.stateDict());
     const bn = new BatchNorm(3);
     for (const name of ['layer1.0.bn1', 'layer1.0.bn1.']) {
       bn.resetRunningStats();
@@ -171,9 +191,12 @@ describe('files of layers', () => {
   });
 
   it('are refused where a tensor has another rank or holds integers', () => {
-    const entries = (change: Record<string, Entry>) => safetensorsOf({ 'a.running_mean': ['F32', [1, 2]], 'a.running_var': ['F32', [1, 2]], ...change });
-    expect(() => layersFromSafetensors(entries({ 'a.weight': ['F32', [1, 2], [2, 1]] }))).toThrow('"a": "a.weight" expected shape [C], got [2, 1]');
-    expect(() => layersFromSafetensors(entries({ 'a.weight': ['I32', [1, 2]] }))).toThrow('"a": "a.weight" expected dtype F32, F64, F16, BF16, got I32');
+    const entries = (change: Record<string, Entry>) =>
+      safetensorsOf({ 'a.running_mean': ['F32', [1, 2]], 'a.running_var': ['F32', [1, 2]], ...change });
+    expect(() => layersFromSafetensors(entries({ 'a.weight': ['F32', [1, 2], [2, 1]] })))
+      .toThrow('"a": "a.weight" expected shape [C], got [2, 1]');
+    expect(() => layersFromSafetensors(entries({ 'a.weight': ['I32', [1, 2]] })))
+      .toThrow('"a": "a.weight" expected dtype F32, F64, F16, BF16, got I32');
     expect(layersFromSafetensors(entries({ 'b.weight': ['I32', [1, 2]] }), { eps: 0 }).left).toEqual(['b.weight']);
   });
 });

@@ -50,14 +50,17 @@ describe('a net', () => {
 
   it('of no pairs folds to none, and exact arrays to an error of 0', () => {
     expect(foldAll([])).toEqual([]);
-    const bn = new BatchNorm(2, { eps: 0.25 }).loadStateDict({ weight: [1, 2], bias: [3, 4], running_mean: [5, 6], running_var: [0, 3.75] });
+    const bn = new BatchNorm(2, { eps: 0.25 });
+    bn.loadStateDict({ weight: [1, 2], bias: [3, 4], running_mean: [5, 6], running_var: [0, 3.75] });
     expect(foldAll([[bn, { weight: Float32Array.of(1, 2, 3, 4, 5, 6), bias: Float32Array.of(1, -1) }]]))
       .toEqual([{ weight: Float32Array.of(2, 4, 6, 4, 5, 6), bias: Float32Array.of(-5, -3), error: 0 }]);
   });
 
   it.each([
-    ['a pair that does not fit', [pair, [new BatchNorm(3), { weight: new Float32Array(4) }]], RangeError, '"pairs[1]": "weight" expected a length that is a multiple of 3 channels, got 4'],
-    ['a pair that is none', [pair, { bn: pair[0], layer: pair[1] }], TypeError, '"pairs[1]": "pair" expected [bn, layer, options], got Object'],
+    ['a pair that does not fit', [pair, [new BatchNorm(3), { weight: new Float32Array(4) }]],
+      RangeError, '"pairs[1]": "weight" expected a length that is a multiple of 3 channels, got 4'],
+    ['a pair that is none', [pair, { bn: pair[0], layer: pair[1] }],
+      TypeError, '"pairs[1]": "pair" expected [bn, layer, options], got Object'],
     ['no list', { 0: pair }, TypeError, '"pairs" expected an array of [bn, layer, options], got Object'],
     ['a word misspelt', [[...pair, { formats: 'HWIO' }]], TypeError, '"pairs[0]": foldInto() expected options'],
   ])('is refused for %s', (_, pairs, error, message) => {
