@@ -99,7 +99,7 @@ export function within<T>(name: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    (error as Error).message = `"${name}": ${(error as Error).message}`;
+    if (error instanceof Error) error.message = `"${name}": ${error.message}`;
     throw error;
   }
 }

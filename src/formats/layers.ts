@@ -48,10 +48,10 @@ export function optionsOf(options: ConvertLayersOptions, name: string): ConvertO
 /**
  * Converts all layers, or throws an error that names the one that does not fit.
  *
- * @param names - all of the file
+ * @param all - the names of the file
  * @param notes - on the file as a whole
  */
-export function collect(found: readonly Found[], names: Iterable<string>, notes: readonly string[] = []): ConvertedLayers {
+export function collect(found: readonly Found[], all: Iterable<string>, notes: readonly string[] = []): ConvertedLayers {
   const often = new Map<string, number>();
   for (const { name } of found) often.set(name, (often.get(name) ?? 0) + 1);
   const about = new Map<string, string[]>();
@@ -61,12 +61,17 @@ export function collect(found: readonly Found[], names: Iterable<string>, notes:
     for (const note of said) about.set(note, about.get(note) ?? []).get(note)!.push(name);
     return [name, module] as const;
   });
+  const names = new Set<string>();
+  for (const [name] of layers) {
+    if (names.has(name)) throw new RangeError(`The file expected every layer to have a name of its own, got "${name}" twice`);
+    names.add(name);
+  }
   const taken = found.flatMap(({ tensors }) => tensors), used = new Set(taken);
   return {
     layers: Object.fromEntries(layers),
     notes: [...notes, ...Array.from(about, ([note, of]) => `${nameAll(of, found.length)}: ${note}`)],
     taken,
-    left: Array.from(names).filter((name) => !used.has(name)),
+    left: Array.from(all).filter((name) => !used.has(name)),
   };
 }
 

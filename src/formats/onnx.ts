@@ -38,7 +38,7 @@ const INPUTS = [['weight', 'scale'], ['bias', 'B'], ['running_mean', 'input_mean
  *   without a data_type, or of another one.
  */
 export function fromOnnx(
-  inputs: Record<(typeof INPUTS)[number][1], OnnxValues>, attributes?: OnnxAttributes | readonly ProtobufMessage[],
+  inputs: Record<'scale' | 'B' | 'input_mean' | 'input_var', OnnxValues>, attributes?: OnnxAttributes | readonly ProtobufMessage[],
   options: ConvertOptions = {},
 ): Converted {
   checkOptions('fromOnnx', inputs, INPUTS.map(([, word]) => word));

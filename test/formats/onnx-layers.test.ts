@@ -160,6 +160,12 @@ describe.each([['snake_case', false], ['camelCase', true]])('a model in %s', (_,
   });
 });
 
+it('nodes of one name are told apart by their outputs, and refused where these are the same', () => {
+  const node = (output: string) => ({ opType: 'BatchNormalization', name: 'bn', input: ['x', ...WORDS], output: [output], attribute: [] });
+  expect(Object.keys(layersFromOnnx({ node: [node('a'), node('b')], initializer: VALUES }).layers)).toEqual(['a', 'b']);
+  expect(() => layersFromOnnx({ node: [node('a'), node('a')], initializer: VALUES })).toThrow(RangeError);
+});
+
 it('a model whose batch norms were folded says which nodes there are', () => {
   const { graph } = modelOf(false) as { graph: { node: { op_type: string }[] } };
   const folded = { node: graph.node.filter(({ op_type }) => op_type !== 'BatchNormalization'), initializer: [] };

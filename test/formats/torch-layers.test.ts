@@ -130,6 +130,9 @@ describe.each(WAYS)('from %s', (_, from) => {
       .toThrow('"layer1.0.bn1": "running_var" expected variances of 0 or more, got -1 at index 2');
     expect(() => from({ ...NET, 'bn1.bias': [1] }, { eps: 0 })).toThrow('"bn1": "bias" expected length 2 as "weight" has, got length 1');
     expect(() => from(NET, { eps: () => -1 })).toThrow('"bn1": "eps" expected a number from 0');
+    const broken = () => { throw new Error('of its own'); }, other = () => { throw 'text'; };
+    expect(() => from(NET, { eps: broken })).toThrow(new Error('"bn1": of its own'));
+    expect(() => from(NET, { eps: other })).toThrow('text');
     expect(() => from(NET, { eps: '1e-3' })).toThrow('"bn1": "eps" expected a number, got string');
   });
 
