@@ -1,4 +1,4 @@
-import { checkBoolean, describe, wrongKind, wrongValue } from '../checks.js';
+import { checkBoolean, checkInteger, describe, wrongKind, wrongValue } from '../checks.js';
 import { checkMoments, checkSums, type GradientSums, type Moments } from '../passes/statistics.js';
 import { checkRuntime, type Runtime, type Tensor } from '../runtime/engine.js';
 import type { DType, Floats } from '../runtime/kernels.js';
@@ -7,7 +7,7 @@ import { type BackwardOptions, backward, backwardSums, type Gradients } from './
 import type { Context, ForwardContext } from './context.js';
 import { type ForwardOptions, forward } from './forward.js';
 import { LayerState } from './layer-state.js';
-import { type BatchNormOptions, type RenormLimits, settingsOf } from './options.js';
+import { type BatchNormOptions, checkMomentum, type RenormLimits, settingsOf } from './options.js';
 import { loadStateDict, stateDict } from './state-dict.js';
 
 /** Running statistics at one time, for `restore`. */
@@ -59,6 +59,12 @@ export class BatchNorm {
     return this.#layer.settings.momentum;
   }
 
+  /** A schedule may set it: it holds from the next batch on. @throws {TypeError | RangeError} neither null nor in [0, 1]. */
+  set momentum(value: number | null) {
+    checkMomentum(value);
+    this.#layer.settings.momentum = value;
+  }
+
   /** Where the channel axis of a shape is. */
   get layout(): Layout {
     return this.#layer.settings.layout;
@@ -94,8 +100,9 @@ export class BatchNorm {
     return this.#layer.numBatchesTracked;
   }
 
-  /** A checkpoint may set it: cumulative averages (`momentum: null`) go on from there. */
+  /** A checkpoint may set it: cumulative averages (`momentum: null`) go on from there. @throws {TypeError | RangeError} not a count. */
   set numBatchesTracked(value: number) {
+    checkInteger('numBatchesTracked', value, 0);
     this.#layer.numBatchesTracked = value;
   }
 

@@ -1,5 +1,5 @@
 /** Options of a layer: what they mean, the defaults of each framework, and their checks. */
-import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions, wrongValue } from '../checks.js';
+import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions, wrongKind, wrongValue } from '../checks.js';
 import type { RunningVariance } from '../passes/formulas.js';
 import type { Runtime } from '../runtime/engine.js';
 import type { DType } from '../runtime/kernels.js';
@@ -88,7 +88,8 @@ export interface Settings {
   readonly dtype: DType;
   readonly layout: Layout;
   readonly eps: number;
-  readonly momentum: number | null;
+  /** May change from one batch to the next. */
+  momentum: number | null;
   readonly runningVariance: RunningVariance;
   readonly debias: boolean;
   readonly weight: boolean;
@@ -130,7 +131,7 @@ export function settingsOf(channels: number, options: BatchNormOptions): Setting
     if (!trackRunningStats) throw wrongValue('renorm', 'running statistics to correct towards', 'trackRunningStats false');
   }
   checkNumber('eps', eps);
-  if (momentum !== null) checkNumber('momentum', momentum, 0, 1);
+  checkMomentum(momentum);
   return {
     dtype, layout, eps, momentum, runningVariance, debias: preset.debias === true, weight, bias, trackRunningStats, activation,
     onSingleValue, onNonFinite, renorm: renorm ?? null,
@@ -163,6 +164,13 @@ export function sumOfWeights(fraction: number, batches: number): number {
     }
   }
   return sum;
+}
+
+/** @throws {TypeError} neither a number nor null. @throws {RangeError} not in [0, 1]. */
+export function checkMomentum(momentum: unknown): void {
+  if (momentum === null) return;
+  if (typeof momentum !== 'number') throw wrongKind('momentum', 'a number or null', momentum);
+  checkNumber('momentum', momentum, 0, 1);
 }
 
 /** @throws {TypeError | RangeError} limits of batch renormalization are of the wrong kind or value. */

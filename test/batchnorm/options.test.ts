@@ -56,3 +56,48 @@ describe('options', () => {
     expect(() => new BatchNorm(channels as never)).toThrow(error as typeof TypeError);
   });
 });
+
+describe('momentum', () => {
+  const after = (momentum: number | null, change: (bn: BatchNorm) => void) => {
+    const bn = new BatchNorm(1, { momentum });
+    bn.forward(Float32Array.of(1, 3), [2, 1]);
+    change(bn);
+    bn.forward(Float32Array.of(7, 9), [2, 1]);
+    return bn;
+  };
+
+  it.each([0, 0.5, 1, null])('of %s holds from the next batch on where it is set', (momentum) => {
+    const bn = after(0.25, (bn) => { bn.momentum = momentum; });
+    expect(bn.momentum).toBe(momentum);
+    const factor = momentum ?? 1 / 2;
+    expect(bn.runningMean![0]).toBeCloseTo(0.5 * (1 - factor) + 8 * factor, 6);
+  });
+
+  it.each([
+    ['abc', TypeError, '"momentum" expected a number or null, got string'],
+    [undefined, TypeError, '"momentum" expected a number or null, got undefined'],
+    [2, RangeError, '"momentum" expected a number from 0 to 1, got 2'],
+    [Number.NaN, RangeError, '"momentum"'],
+  ])('is refused where it is set to %s, and stays', (momentum, error, message) => {
+    const bn = new BatchNorm(1);
+    const set = () => { bn.momentum = momentum as never; };
+    expect(set).toThrow(error as typeof TypeError);
+    expect(set).toThrow(message);
+    expect(bn.momentum).toBe(0.1);
+  });
+});
+
+it.each([
+  ['abc', TypeError], [-1, RangeError], [1.5, RangeError],
+])('numBatchesTracked is refused where it is set to %s, and stays', (value, error) => {
+  const bn = new BatchNorm(1);
+  expect(() => { bn.numBatchesTracked = value as never; }).toThrow(error as typeof TypeError);
+  expect(bn.numBatchesTracked).toBe(0);
+});
+
+it.each(['channels', 'eps', 'layout', 'dtype', 'weight', 'bias', 'runningMean', 'runningVar', 'training', 'activation', 'context'])(
+  '%s cannot be written', (name) => {
+    const bn = new BatchNorm(1);
+    expect(() => { (bn as unknown as Record<string, unknown>)[name] = 0.5; }).toThrow(TypeError);
+  },
+);
