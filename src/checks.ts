@@ -25,15 +25,53 @@ export function describe(value: unknown): string {
   return typeof length === 'number' ? `${name} of length ${length}` : name;
 }
 
-/** @throws {TypeError} options is not an object, or has an unknown key (a misspelt option would otherwise be ignored). */
-export function checkOptions(name: string, options: unknown, keys: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) {
+/**
+ * @param meant - what is meant by names that other libraries use, in lower case and without underscores
+ * @throws {TypeError} options is not an object, or has an unknown key (a misspelt option would otherwise be ignored).
+ */
+export function checkOptions(
+  name: string, options: unknown, keys: readonly string[], meant: Readonly<Record<string, string>> = {},
+): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`${name}() expected an object of options, got ${describe(options)}`);
   }
   for (const key in options) {
     if (keys.includes(key) || !Object.keys(options).includes(key)) continue;
-    throw new TypeError(`${name}() expected options ${keys.join(', ')}, got "${key}"`);
+    const likely = likelyKey(key, keys, meant);
+    throw new TypeError(`${name}() expected options ${keys.join(', ')}, got "${key}"${likely ? `: did you mean ${likely}?` : ''}`);
   }
+}
+
+/** The key that is probably meant by another: a synonym, one that leaves letters out or has more, or a slip of a few letters. */
+function likelyKey(key: string, keys: readonly string[], meant: Readonly<Record<string, string>>): string | undefined {
+  const plain = (text: string) => text.toLowerCase().replace(/[^a-z]/g, '');
+  const given = plain(key);
+  if (Object.keys(meant).includes(given)) return meant[given];
+  let likely: string | undefined, least = given.length / 3;
+  for (const known of keys) {
+    const distance = isWithin(given, plain(known)) || isWithin(plain(known), given) ? 0 : editDistance(given, plain(known));
+    if (distance > least || (likely && distance === least)) continue;
+    [likely, least] = [`"${known}"`, distance];
+  }
+  return likely;
+}
+
+/** Whether a word of three letters or more is another one with letters left out. */
+function isWithin(word: string, other: string): boolean {
+  let i = 0;
+  for (const letter of other) if (letter === word[i]) i++;
+  return i === word.length && i > 2;
+}
+
+/** Letters to insert, delete or replace: Wagner & Fischer 1974, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 0; i < a.length; i++) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j++) next.push(Math.min(next[j]! + 1, row[j + 1]! + 1, row[j]! + (a[i] === b[j] ? 0 : 1)));
+    row = next;
+  }
+  return row[b.length]!;
 }
 
 /** @throws {TypeError} not true or false. */

@@ -27,6 +27,8 @@ export interface ForwardOptions<A> {
 }
 
 const OPTIONS = ['out', 'residual', 'mask', 'updateStats'];
+/** What the options of other libraries are called here. */
+const MEANT = { inplace: '"out"', skip: '"residual"', training: 'train() and eval()' };
 
 /** The arguments of a forward, checked. */
 interface Call {
@@ -71,7 +73,7 @@ function callOf(layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, 
   const isTensor = x instanceof MemoryTensor;
   const shape = isTensor ? x.shape : shapeOrOptions;
   const options = ((isTensor ? shapeOrOptions : maybeOptions) ?? {}) as ForwardOptions<unknown>;
-  checkOptions('forward', options, OPTIONS);
+  checkOptions('forward', options, OPTIONS, MEANT);
   checkShape(shape);
   const geometry = geometryOf(shape, layout, layer.channels);
   const { out, residual, mask = null, updateStats = true } = options;

@@ -106,10 +106,19 @@ const KEYS = [
   'activation', 'onSingleValue', 'onNonFinite', 'renorm',
 ];
 
+/** What the options of other libraries are called here. */
+const MEANT = {
+  affine: '"weight" and "bias"', gamma: '"weight"', scale: '"weight"', beta: '"bias"', center: '"bias"', offset: '"bias"',
+  axis: '"layout"', dataformat: '"layout"', channelslast: '"layout"', decay: '"momentum"', device: '"runtime"',
+  channels: 'the first argument', features: 'the first argument', numfeatures: 'the first argument',
+  training: 'train() and eval()', trainable: 'freeze()',
+  runningmean: 'loadStateDict()', runningvar: 'loadStateDict()', movingmean: 'loadStateDict()', movingvariance: 'loadStateDict()',
+};
+
 /** @throws {TypeError | RangeError} an option is of the wrong kind or value. */
 export function settingsOf(channels: number, options: BatchNormOptions): Settings {
   checkInteger('channels', channels, 1);
-  checkOptions('BatchNorm', options, KEYS);
+  checkOptions('BatchNorm', options, KEYS, MEANT);
   const {
     dtype = 'float32', layout = 'channels-first', convention = 'torch', weight = true, bias = true, trackRunningStats = true,
     activation = 'none', onSingleValue = 'error', onNonFinite = 'propagate', renorm,
