@@ -97,7 +97,10 @@ function contextOf(layer: LayerState, asked: ForwardContext | undefined): Contex
   if (!(context instanceof Context) || context.saved.owner !== layer) {
     throw wrongKind('context', "one of this module's forward()", context);
   }
-  if (context.saved.x === null) throw new TypeError('backward() expected x to be kept, got a forward() that wrote over it');
+  const { x, y } = context.saved;
+  if (x === null) throw new TypeError('backward() expected x to be kept, got a forward() that wrote over it');
+  if (x instanceof MemoryTensor) x.checkAlive('"x", which backward() needs,');
+  if (y instanceof MemoryTensor) y.checkAlive('"y", which backward() needs after a residual and a ReLU,');
   return context;
 }
 

@@ -55,7 +55,7 @@ export function forward(
 ): Values {
   const call = callOf(layer, x, shapeOrOptions, options);
   const count = statistics?.count ?? call.valid;
-  const mode = modeOf(layer, count, call.shape);
+  const mode = modeOf(layer, call, statistics, count);
   const y = call.out ?? valuesLike(call.x);
   const context = contextOf(layer, call, y, mode, count);
   releaseOnThrow(call.out ? [] : [y], () => {
@@ -73,6 +73,9 @@ function callOf(layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, 
   const isTensor = x instanceof MemoryTensor;
   const shape = isTensor ? x.shape : shapeOrOptions;
   const options = ((isTensor ? shapeOrOptions : maybeOptions) ?? {}) as ForwardOptions<unknown>;
+  if (isTensor && Array.isArray(shapeOrOptions)) {
+    throw new TypeError(`forward() expected no shape with a Tensor, which has its own (${listed(x.shape)}), got ${listed(shapeOrOptions)}`);
+  }
   checkOptions('forward', options, OPTIONS, MEANT);
   checkShape(shape);
   const geometry = geometryOf(shape, layout, layer.channels);
@@ -96,12 +99,13 @@ function callOf(layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, 
 
 /** Which statistics normalise, Alg. 1 or Alg. 2. @throws {RangeError} the batch allows none. */
 function modeOf(
-  { runningMean, frozen, training, settings }: LayerState, count: number, shape: readonly number[],
+  { runningMean, frozen, training, settings }: LayerState, { shape, mask }: Call, statistics: Moments | null, count: number,
 ): 'batch' | 'running' {
   if (frozen || (!training && runningMean)) return 'running';
   if (count !== 1 || settings.onSingleValue === 'zero') return 'batch';
   if (settings.onSingleValue === 'running' && runningMean) return 'running';
-  throw new RangeError(`Expected more than 1 value per channel when training, got shape ${listed(shape)}`);
+  const got = statistics ? 'statistics of 1' : `shape ${listed(shape)}${mask ? ' with a mask that leaves 1' : ''}`;
+  throw new RangeError(`Expected more than 1 value per channel when training, got ${got}`);
 }
 
 /** The context of a forward that has not yet run: its table is filled by the passes, its mask once nothing can fail. */

@@ -16,7 +16,7 @@ export function checkValues(
   }
   if (value.engine !== engine) throw new TypeError(`"${name}" expected a Tensor of this module's runtime, got another's`);
   if (value.dtype !== dtype) throw new TypeError(`"${name}" expected dtype ${dtype}, got ${value.dtype}`);
-  value.checkAlive();
+  value.checkAlive(`"${name}"`);
   if (!sameShape(value.shape, shape)) throw wrongValue(name, `shape ${listed(shape)}`, listed(value.shape));
 }
 

@@ -124,10 +124,10 @@ export class MemoryTensor implements Tensor {
     this.#pointer = engine.allocate(this.length * BYTES[dtype]);
   }
 
-  /** @throws {TypeError} after dispose. */
-  checkAlive(): void {
+  /** @param what - this tensor, in the words of the error. @throws {TypeError} after dispose. */
+  checkAlive(what = 'tensor'): void {
     this.engine.checkAlive();
-    if (this.#pointer === 0) throw disposed('tensor');
+    if (this.#pointer === 0) throw disposed(what);
   }
 
   /** Address of the first element. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, type BatchNormOptions, createRuntime, type Tensor } from '../../src/index.js';
+import { BatchNorm, type BatchNormOptions, createRuntime, moments, type Tensor } from '../../src/index.js';
 import type { Refusal } from '../refusal.js';
 import { arrayOf, COMBINATIONS, everything, KINDS, normal, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
 
@@ -305,6 +305,17 @@ describe.each(KINDS)('messages of %s', (kind) => {
       .toThrow('Expected more than 1 value per channel when training, got shape [1, 64]');
     expect(() => bn.forward(new Float64Array(128) as never, [2, 64]))
       .toThrow('"x" expected Float32Array of length 128 (2x64), got Float64Array of length 128');
+  });
+});
+
+describe.each(KINDS)('a Tensor of %s', (kind) => {
+  it('with a shape beside it is refused: it has its own', () => {
+    const runtime = RUNTIMES[kind], bn = new BatchNorm(2, { runtime }), tensor = runtime.tensor([3, 2]), before = everything(bn);
+    const message = 'forward() expected no shape with a Tensor, which has its own ([3, 2]), got [2, 2]';
+    expect(() => bn.forward(tensor, [2, 2] as never)).toThrow(new TypeError(message));
+    expect(() => bn.forwardWith(moments(tensor, [3, 2]), tensor, [2, 2] as never)).toThrow(new TypeError(message));
+    expect(everything(bn)).toEqual(before);
+    tensor.dispose();
   });
 });
 

@@ -144,7 +144,9 @@ describe.each(COMBINATIONS)('a mask in $kind $dtype $layout', ({ kind, dtype, la
     const x = data(shape, 3, mask, 5), dy = data(shape, 4, mask);
     const places = placesOf(shape, layout).map((all) => all[at]!);
     const strict = make(3), before = everything(strict);
-    expect(() => strict.forward(x, laidOut, { mask })).toThrow(RangeError);
+    expect(() => strict.forward(x, laidOut, { mask })).toThrow(new RangeError(
+      `Expected more than 1 value per channel when training, got shape [${laidOut.join(', ')}] with a mask that leaves 1`,
+    ));
     expect(everything(strict)).toEqual(before);
 
     const zero = make(3, { onSingleValue: 'zero' }), y = zero.forward(x, laidOut, { mask });

@@ -120,6 +120,23 @@ describe.each(COMBINATIONS)('relu and residual in $kind $dtype $layout', ({ kind
     expect(distance(withZero.dx, gradients.dx)).toBeLessThan(tolerance.GOLDEN[dtype].dx);
   });
 
+  it('say which tensor of the forward is gone that backward needs', () => {
+    const bn = make(3), tensors = [5, 6, 7].map((seed) => runtime.tensor(laid, { dtype, data: data(small, seed) }));
+    const [x, z, dy] = tensors as [Tensor, Tensor, Tensor];
+    const start = runtime.bytesInUse, y = bn.forward(x, { residual: z });
+    y.dispose();
+    expect(() => bn.backward(dy)).toThrow(new TypeError(
+      '"y", which backward() needs after a residual and a ReLU, expected to be in use, got one that has been disposed',
+    ));
+    expect(() => bn.backwardSums(dy)).toThrow('"y", which backward() needs after a residual and a ReLU,');
+    expect(runtime.bytesInUse).toBe(start);
+    bn.forward(x).dispose();
+    x.dispose();
+    expect(() => bn.backward(dy)).toThrow('"x", which backward() needs, expected to be in use, got one that has been disposed');
+    expect(() => bn.forward(x)).toThrow('"x" expected to be in use, got one that has been disposed');
+    for (const tensor of [z, dy]) tensor.dispose();
+  });
+
   it('write over the residual, over x, and into out', () => {
     for (const mode of MODES) {
       const x = data(small, 5, 5, 2), z = data(small, 6), dy = data(small, 7), fresh = enter(make(3), mode);

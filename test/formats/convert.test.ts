@@ -166,7 +166,8 @@ describe.each(converters)('$converter', ({ convention, weighs, theirs, ours, eps
 
   it.each([
     [{ ...ARRAYS, variance: [1] }, {}, {}, RangeError, `"${lastOf(names[3]!)}" expected length 2`],
-    [{ ...ARRAYS, variance: [1, -1] }, {}, {}, RangeError, 'variances of 0 or more'],
+    [{ ...ARRAYS, variance: [1, -1] }, {}, {}, RangeError,
+      `"${lastOf(names[3]!)}" expected variances of 0 or more, got -1 at index 1`],
     [{ ...ARRAYS, mean: ['1', '2'] }, {}, {}, TypeError,
       `"${lastOf(names[2]!)}" expected numbers, got string at index 0`],
     [{ ...ARRAYS, mean: 3 }, {}, {}, TypeError, `"${lastOf(names[2]!)}" expected an array of numbers, got number 3`],
