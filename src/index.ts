@@ -3,7 +3,7 @@
  *
  * @module batchnorm-wasm
  */
-export type { BackwardOptions, Gradients } from './batchnorm/backward.js';
+export type { BackwardOptions, Gradients, Parameter } from './batchnorm/backward.js';
 export type { Snapshot } from './batchnorm/batchnorm.js';
 export { BatchNorm } from './batchnorm/batchnorm.js';
 export type { ForwardContext } from './batchnorm/context.js';

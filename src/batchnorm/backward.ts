@@ -13,6 +13,15 @@ import { geometryOf } from '../runtime/shape.js';
 import { Context, type ForwardContext } from './context.js';
 import type { LayerState } from './layer-state.js';
 
+/** A parameter, for what trains it. */
+export interface Parameter {
+  readonly name: 'weight' | 'bias';
+  /** [C], live: `weight` or `bias` of the layer itself. */
+  readonly value: Floats;
+  /** [C], of the latest backward at the time of reading: the array that it returned. null before one, and after one with `parameters: false`. */
+  readonly gradient: Floats | null;
+}
+
 /** Options of one `backward`. */
 export interface BackwardOptions<A> {
   /** Of which forward; default: the latest. */
@@ -73,7 +82,16 @@ export function backward(
       else passes.differentiate(memory, operands, context.normalisation, sums);
     });
   });
+  layer.gradients = { weight: dweight, bias: dbias };
   return { dx, dweight, dbias, dresidual };
+}
+
+/** The parameters that a layer has. */
+export function parametersOf(layer: LayerState): Parameter[] {
+  return (['weight', 'bias'] as const).flatMap((name) => {
+    const value = layer[name];
+    return value === null ? [] : [{ name, value, get gradient() { return layer.gradients[name]; } }];
+  });
 }
 
 /** The two sums of a part of a batch. */

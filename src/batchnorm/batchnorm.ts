@@ -3,7 +3,7 @@ import { checkMoments, checkSums, type GradientSums, type Moments } from '../pas
 import { checkRuntime, type Runtime, type Tensor } from '../runtime/engine.js';
 import type { DType, Floats } from '../runtime/kernels.js';
 import type { Layout } from '../runtime/shape.js';
-import { type BackwardOptions, backward, backwardSums, type Gradients } from './backward.js';
+import { type BackwardOptions, backward, backwardSums, type Gradients, type Parameter, parametersOf } from './backward.js';
 import type { Context, ForwardContext } from './context.js';
 import { type ForwardOptions, forward } from './forward.js';
 import { LayerState } from './layer-state.js';
@@ -258,6 +258,15 @@ export class BatchNorm {
     return backward(this.#layer, dy, options, checkSums(sums, this.channels)) as Gradients<Floats> | Gradients<Tensor>;
   }
 
+  /**
+   * The weight and the bias, if they exist, each with its gradient of the latest `backward` or `backwardWith`: what an
+   * optimiser steps over, made once or anew for each step. Nothing is copied, and gradients are not accumulated. Those of
+   * `backwardParts` and `backwardGhost` are of the whole batch. A backward that throws leaves them as they were.
+   */
+  parameters(): Parameter[] {
+    return parametersOf(this.#layer);
+  }
+
   /** Copies under torch's names: weight, bias, running_mean, running_var and num_batches_tracked, those that exist. */
   stateDict(): Record<string, Floats | number> {
     return stateDict(this.#layer);
@@ -327,6 +336,23 @@ export class BatchNorm {
       this.#layer.replaceable = null;
       this.restore(before);
       throw error;
+    }
+  }
+
+  /**
+   * Runs several backwards as one: the gradients that the action returns are those of the latest backward, and if it throws,
+   * these are as they were before. For the package itself.
+   *
+   * @internal
+   */
+  backwardTogether<T extends Pick<Gradients<unknown>, 'dweight' | 'dbias'>>(action: () => T): T {
+    let { gradients } = this.#layer;
+    try {
+      const result = action();
+      gradients = { weight: result.dweight, bias: result.dbias };
+      return result;
+    } finally {
+      this.#layer.gradients = gradients;
     }
   }
 }

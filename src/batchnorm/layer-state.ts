@@ -9,6 +9,8 @@ import { sharedRuntime } from '../runtime/runtime.js';
 import type { Context } from './context.js';
 import type { Settings } from './options.js';
 
+const NONE = { weight: null, bias: null };
+
 /** What a BatchNorm keeps from call to call: settings, parameters, running statistics, mode and the latest context. */
 export class LayerState {
   readonly channels: number;
@@ -28,6 +30,8 @@ export class LayerState {
    * bytes: 4 ns each). Nothing throws once a pass has begun to write into them.
    */
   replaceable: Context | null = null;
+  /** Of the latest backward: the arrays that it returned. */
+  gradients: { readonly weight: Floats | null; readonly bias: Floats | null } = NONE;
   #runtime: Engine | undefined;
   #workspace: Workspace | undefined;
   #disposed = false;
@@ -69,5 +73,6 @@ export class LayerState {
     this.#disposed = true;
     this.context = null;
     this.replaceable = null;
+    this.gradients = NONE;
   }
 }

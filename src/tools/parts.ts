@@ -74,10 +74,12 @@ export function backwardParts(bn: BatchNorm, dy: readonly Floats[], contexts: re
     throw new RangeError(`backwardParts() expected as many parts as contexts, at least one, got ${dy.length} and ${contexts.length}`);
   }
   const sums = addGradientSums(...dy.map((part, i) => bn.backwardSums(part, { context: contexts[i]! })));
-  const gradients = dy.map((part, i) =>
-    bn.backwardWith(sums, part as Float32Array, { context: contexts[i]! }) as Gradients<Floats>);
-  const { dweight, dbias } = gradients[0]!;
-  return { dx: gradients.map(({ dx }) => dx), dweight, dbias };
+  return bn.backwardTogether(() => {
+    const gradients = dy.map((part, i) =>
+      bn.backwardWith(sums, part as Float32Array, { context: contexts[i]! }) as Gradients<Floats>);
+    const { dweight, dbias } = gradients[0]!;
+    return { dx: gradients.map(({ dx }) => dx), dweight, dbias };
+  });
 }
 
 /**
@@ -123,16 +125,18 @@ export function backwardGhost(bn: BatchNorm, dy: Floats, contexts: readonly Forw
   });
   checkFloats('dy', dy, bn.dtype, [sizes.reduce((total, size) => total + size, 0)]);
   const dx = dy.slice() as Floats;
-  let dweight: Floats | null = null, dbias: Floats | null = null, start = 0;
-  contexts.forEach((context, i) => {
-    const end = start + sizes[i]!;
-    const slice = (values: Floats) => values.subarray(start, end) as Float32Array;
-    const part: Gradients<Floats> = bn.backward(slice(dy), { context, out: slice(dx) });
-    dweight = added(dweight, part.dweight);
-    dbias = added(dbias, part.dbias);
-    start = end;
+  return bn.backwardTogether(() => {
+    let dweight: Floats | null = null, dbias: Floats | null = null, start = 0;
+    contexts.forEach((context, i) => {
+      const end = start + sizes[i]!;
+      const slice = (values: Floats) => values.subarray(start, end) as Float32Array;
+      const part: Gradients<Floats> = bn.backward(slice(dy), { context, out: slice(dx) });
+      dweight = added(dweight, part.dweight);
+      dbias = added(dbias, part.dbias);
+      start = end;
+    });
+    return { dx, dweight, dbias, dresidual: null };
   });
-  return { dx, dweight, dbias, dresidual: null };
 }
 
 function added(total: Floats | null, part: Floats | null): Floats | null {
