@@ -81,7 +81,7 @@ export function build(reading: Reading, options: ConvertOptions): Converted {
   return { module: bn, notes };
 }
 
-export function converterOf(framework: Framework): string {
+function converterOf(framework: Framework): string {
   return `from${framework[0]!.toUpperCase()}${framework.slice(1)}`;
 }
 
