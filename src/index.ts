@@ -5,9 +5,10 @@
  */
 export type { BackwardOptions, Gradients, Parameter } from './batchnorm/backward.js';
 export type { Snapshot } from './batchnorm/batchnorm.js';
-export { BatchNorm } from './batchnorm/batchnorm.js';
 export type { ForwardContext } from './batchnorm/context.js';
 export type { ForwardOptions } from './batchnorm/forward.js';
+export type { BatchNormConstructor, BatchNormWith } from './batchnorm/inferred.js';
+export { BatchNorm } from './batchnorm/inferred.js';
 export type { BatchNormOptions, Convention, RenormLimits } from './batchnorm/options.js';
 export type { Converted, ConvertOptions } from './formats/build.js';
 export type { CaffeBlob, CaffeBlobs, CaffeConfig } from './formats/caffe.js';
@@ -32,7 +33,7 @@ export { maskFromLengths } from './passes/mask.js';
 export type { GradientSums, Moments } from './passes/statistics.js';
 export { addGradientSums, mergeMoments } from './passes/statistics.js';
 export type { Runtime, Tensor } from './runtime/engine.js';
-export type { DType, Floats } from './runtime/kernels.js';
+export type { DType, Floats, FloatsByDType, FloatsOf } from './runtime/kernels.js';
 export type { RuntimeOptions } from './runtime/runtime.js';
 export { createRuntime } from './runtime/runtime.js';
 export type { Layout } from './runtime/shape.js';

@@ -8,37 +8,37 @@ import {
   checkInput, checkOutput, checkOverlap, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
 } from '../passes/values.js';
 import { type Engine, MemoryTensor, type Tensor } from '../runtime/engine.js';
-import type { Floats } from '../runtime/kernels.js';
+import type { Floats, FloatsOf } from '../runtime/kernels.js';
 import { geometryOf } from '../runtime/shape.js';
 import { Context, type ForwardContext } from './context.js';
 import type { LayerState } from './layer-state.js';
 
 /** A parameter, for what trains it. */
-export interface Parameter {
+export interface Parameter<A extends FloatsOf = FloatsOf> {
   readonly name: 'weight' | 'bias';
   /** [C], live: `weight` or `bias` of the layer itself. */
-  readonly value: Floats;
+  readonly value: A;
   /** [C], of the latest backward at the time of reading: the array that it returned. null before one, and after one with `parameters: false`. */
-  readonly gradient: Floats | null;
+  readonly gradient: A | null;
 }
 
 /** Options of one `backward`. */
-export interface BackwardOptions<A> {
+export interface BackwardOptions<A, Wanted extends boolean = boolean> {
   /** Of which forward; default: the latest. */
   context?: ForwardContext;
   /** Receives dx; of the shape and type of dy. May be dy itself. */
   out?: A;
   /** Whether dweight and dbias are wanted; default true. */
-  parameters?: boolean;
+  parameters?: Wanted;
 }
 
 /** What `backward` returns. */
-export interface Gradients<A> {
+export interface Gradients<A, Weight = FloatsOf | null, Bias = FloatsOf | null> {
   dx: A;
   /** [C]; null where there is no weight, or it was not wanted. */
-  dweight: Floats | null;
+  dweight: Weight;
   /** [C]; null where there is no bias, or it was not wanted. */
-  dbias: Floats | null;
+  dbias: Bias;
   /** null where forward had no residual. */
   dresidual: A | null;
 }

@@ -1,7 +1,7 @@
 import { checkBoolean, checkInteger, describe, wrongKind, wrongValue } from '../checks.js';
 import { checkMoments, checkSums, type GradientSums, type Moments } from '../passes/statistics.js';
 import { checkRuntime, type Runtime, type Tensor } from '../runtime/engine.js';
-import type { DType, Floats } from '../runtime/kernels.js';
+import type { DType, Floats, FloatsOf } from '../runtime/kernels.js';
 import type { Layout } from '../runtime/shape.js';
 import { type BackwardOptions, backward, backwardSums, type Gradients, type Parameter, parametersOf } from './backward.js';
 import type { Context, ForwardContext } from './context.js';
@@ -12,8 +12,8 @@ import { loadStateDict, stateDict } from './state-dict.js';
 
 /** Running statistics at one time, for `restore`. */
 export interface Snapshot {
-  readonly runningMean: Floats | null;
-  readonly runningVar: Floats | null;
+  readonly runningMean: FloatsOf | null;
+  readonly runningVar: FloatsOf | null;
   readonly numBatchesTracked: number;
 }
 
@@ -76,22 +76,22 @@ export class BatchNorm {
   }
 
   /** [C], starts at 1; null without weight. Live: an optimiser writes into it in place. */
-  get weight(): Floats | null {
+  get weight(): FloatsOf | null {
     return this.#layer.weight;
   }
 
   /** [C], starts at 0; null without bias. Live. */
-  get bias(): Floats | null {
+  get bias(): FloatsOf | null {
     return this.#layer.bias;
   }
 
   /** [C], starts at 0; null where running statistics are not tracked. Live. */
-  get runningMean(): Floats | null {
+  get runningMean(): FloatsOf | null {
     return this.#layer.runningMean;
   }
 
   /** [C], starts at 1; null where running statistics are not tracked. Live. */
-  get runningVar(): Floats | null {
+  get runningVar(): FloatsOf | null {
     return this.#layer.runningVar;
   }
 
@@ -180,8 +180,12 @@ export class BatchNorm {
    * @throws {TypeError} x or out is of another kind or dtype than the layer's, or a disposed tensor.
    * @throws {RangeError} a length or shape does not fit; one value per channel in training; out of memory.
    */
-  forward(x: Float32Array, shape: readonly number[], options?: ForwardOptions<Float32Array>): Float32Array;
-  forward(x: Float64Array, shape: readonly number[], options?: ForwardOptions<Float64Array>): Float64Array;
+  forward<Out extends Float32Array = FloatsOf<'float32'>>(
+    x: Float32Array, shape: readonly number[], options?: ForwardOptions<Float32Array, Out>,
+  ): Out;
+  forward<Out extends Float64Array = FloatsOf<'float64'>>(
+    x: Float64Array, shape: readonly number[], options?: ForwardOptions<Float64Array, Out>,
+  ): Out;
   forward(x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
   forward(
     x: Floats | Tensor, shapeOrOptions?: readonly number[] | ForwardOptions<Tensor>, options?: ForwardOptions<never>,
@@ -197,12 +201,12 @@ export class BatchNorm {
    * @param statistics - from `moments`, and `mergeMoments` over the parts
    * @throws {TypeError | RangeError} as `forward`; statistics of another number of channels, or of no values.
    */
-  forwardWith(
-    statistics: Moments, x: Float32Array, shape: readonly number[], options?: ForwardOptions<Float32Array>,
-  ): Float32Array;
-  forwardWith(
-    statistics: Moments, x: Float64Array, shape: readonly number[], options?: ForwardOptions<Float64Array>,
-  ): Float64Array;
+  forwardWith<Out extends Float32Array = FloatsOf<'float32'>>(
+    statistics: Moments, x: Float32Array, shape: readonly number[], options?: ForwardOptions<Float32Array, Out>,
+  ): Out;
+  forwardWith<Out extends Float64Array = FloatsOf<'float64'>>(
+    statistics: Moments, x: Float64Array, shape: readonly number[], options?: ForwardOptions<Float64Array, Out>,
+  ): Out;
   forwardWith(statistics: Moments, x: Tensor, options?: ForwardOptions<Tensor>): Tensor;
   forwardWith(
     statistics: Moments, x: Floats | Tensor, shapeOrOptions?: readonly number[] | ForwardOptions<Tensor>,
@@ -222,8 +226,8 @@ export class BatchNorm {
    * @throws {TypeError} there was no forward; a context of another layer, or of a forward that wrote over its x;
    *   dy or out is of another kind or dtype. @throws {RangeError} another length or shape; out of memory.
    */
-  backward(dy: Float32Array, options?: BackwardOptions<Float32Array>): Gradients<Float32Array>;
-  backward(dy: Float64Array, options?: BackwardOptions<Float64Array>): Gradients<Float64Array>;
+  backward<Out extends Float32Array = FloatsOf<'float32'>>(dy: Float32Array, options?: BackwardOptions<Out>): Gradients<Out>;
+  backward<Out extends Float64Array = FloatsOf<'float64'>>(dy: Float64Array, options?: BackwardOptions<Out>): Gradients<Out>;
   backward(dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
   backward(dy: Floats | Tensor, options: BackwardOptions<never> = {}): Gradients<Floats> | Gradients<Tensor> {
     return backward(this.#layer, dy, options, null) as Gradients<Floats> | Gradients<Tensor>;
@@ -249,8 +253,12 @@ export class BatchNorm {
    * @param dy - of the part, of the kind, shape and dtype of that forward's x
    * @throws {TypeError | RangeError} as `backward`; sums of the wrong kind or of another number of channels.
    */
-  backwardWith(sums: GradientSums, dy: Float32Array, options?: BackwardOptions<Float32Array>): Gradients<Float32Array>;
-  backwardWith(sums: GradientSums, dy: Float64Array, options?: BackwardOptions<Float64Array>): Gradients<Float64Array>;
+  backwardWith<Out extends Float32Array = FloatsOf<'float32'>>(
+    sums: GradientSums, dy: Float32Array, options?: BackwardOptions<Out>,
+  ): Gradients<Out>;
+  backwardWith<Out extends Float64Array = FloatsOf<'float64'>>(
+    sums: GradientSums, dy: Float64Array, options?: BackwardOptions<Out>,
+  ): Gradients<Out>;
   backwardWith(sums: GradientSums, dy: Tensor, options?: BackwardOptions<Tensor>): Gradients<Tensor>;
   backwardWith(
     sums: GradientSums, dy: Floats | Tensor, options: BackwardOptions<never> = {},
@@ -288,8 +296,8 @@ export class BatchNorm {
   snapshot(): Snapshot {
     const { runningMean, runningVar, numBatchesTracked } = this;
     const snapshot: Snapshot = {
-      runningMean: runningMean && (runningMean.slice() as Floats),
-      runningVar: runningVar && (runningVar.slice() as Floats),
+      runningMean: runningMean?.slice() ?? null,
+      runningVar: runningVar?.slice() ?? null,
       numBatchesTracked,
     };
     this.#snapshots.add(snapshot);

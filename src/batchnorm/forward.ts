@@ -14,10 +14,10 @@ import { Context } from './context.js';
 import type { LayerState } from './layer-state.js';
 import { checkRenorm, weightOfBatch } from './options.js';
 
-/** Options of one `forward`. */
-export interface ForwardOptions<A> {
+/** Options of one `forward`, of arrays or tensors of one type. */
+export interface ForwardOptions<A, Out extends A = A> {
   /** Written and returned; of the shape and type of x. May be the residual itself, or x where no backward will follow. */
-  out?: A;
+  out?: Out;
   /** Added after the affine map, before the activation; of the shape and type of x. */
   residual?: A;
   /** [N, ...positions], 0 where a position does not count: it has no part in statistics or gradients, and y is 0 there. Copied. */

@@ -4,7 +4,7 @@ import { newTable } from '../passes/channel-table.js';
 import { floatsOf } from '../passes/values.js';
 import { Workspace } from '../passes/workspace.js';
 import type { Engine } from '../runtime/engine.js';
-import type { Floats } from '../runtime/kernels.js';
+import type { FloatsOf } from '../runtime/kernels.js';
 import { sharedRuntime } from '../runtime/runtime.js';
 import type { Context } from './context.js';
 import type { Settings } from './options.js';
@@ -15,10 +15,10 @@ const NONE = { weight: null, bias: null };
 export class LayerState {
   readonly channels: number;
   readonly settings: Settings;
-  readonly weight: Floats | null;
-  readonly bias: Floats | null;
-  readonly runningMean: Floats | null;
-  readonly runningVar: Floats | null;
+  readonly weight: FloatsOf | null;
+  readonly bias: FloatsOf | null;
+  readonly runningMean: FloatsOf | null;
+  readonly runningVar: FloatsOf | null;
   numBatchesTracked = 0;
   training = true;
   frozen = false;
@@ -31,7 +31,7 @@ export class LayerState {
    */
   replaceable: Context | null = null;
   /** Of the latest backward: the arrays that it returned. */
-  gradients: { readonly weight: Floats | null; readonly bias: Floats | null } = NONE;
+  gradients: { readonly weight: FloatsOf | null; readonly bias: FloatsOf | null } = NONE;
   #runtime: Engine | undefined;
   #workspace: Workspace | undefined;
   #disposed = false;

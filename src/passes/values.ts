@@ -1,7 +1,7 @@
 /** What goes into `forward` and `backward` and comes out: typed arrays and tensors, and their checks. */
 import { isTypedArray, wrongArray, wrongKind, wrongValue } from '../checks.js';
 import { type Engine, MemoryTensor } from '../runtime/engine.js';
-import type { DType, Floats } from '../runtime/kernels.js';
+import type { DType, Floats, FloatsOf } from '../runtime/kernels.js';
 import { elements, listed } from '../runtime/shape.js';
 
 export type Values = Floats | MemoryTensor;
@@ -94,6 +94,6 @@ export function valuesLike(values: Values): Values {
   return floatsOf(values[Symbol.toStringTag] === 'Float32Array' ? 'float32' : 'float64', values.length);
 }
 
-export function floatsOf(dtype: DType, length: number): Floats {
+export function floatsOf(dtype: DType, length: number): FloatsOf {
   return dtype === 'float32' ? new Float32Array(length) : new Float64Array(length);
 }

@@ -60,6 +60,14 @@ export type DType = 'float32' | 'float64';
 /** Values of x, y and the parameters: by `dtype`. */
 export type Floats = Float32Array | Float64Array;
 
+/** Arrays that the package makes, by dtype. Written so that TypeScript before 5.7, where `Float32Array` is not generic, understands it. */
+export interface FloatsByDType {
+  float32: ReturnType<typeof Float32Array.of>;
+  float64: ReturnType<typeof Float64Array.of>;
+}
+/** An array that the package makes: a Float32Array or Float64Array of an ArrayBuffer of its own. */
+export type FloatsOf<D extends DType = DType> = FloatsByDType[D];
+
 /** Bytes of an element. */
 export const BYTES: Record<DType, number> = { float32: 4, float64: 8 };
 
