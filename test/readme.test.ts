@@ -1,6 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { transformSync } from 'esbuild';
 import { describe, expect, it } from 'vitest';
+import { errorsIn } from './typescript.js';
 
 const root = new URL('..', import.meta.url);
 const read = (file: string) => readFileSync(new URL(file, root), 'utf8');
@@ -25,15 +27,23 @@ function linesOf(printed: string): string[] {
 
 describe.each(DOCUMENTS)('%s', (file) => {
   const text = read(file);
-  const examples = blocksOf(text, 'js'), python = blocksOf(text, 'python'), commands = blocksOf(text, 'sh');
+  const typed = blocksOf(text, 'ts').map(([, code]) => code);
+  const examples = [...blocksOf(text, 'js'), ...blocksOf(text, 'ts')], python = blocksOf(text, 'python'), commands = blocksOf(text, 'sh');
 
   it('has examples, and no code that is not run here', () => {
     expect(examples.length).toBeGreaterThan(0);
     expect([...text.matchAll(/^```/gm)]).toHaveLength(2 * (examples.length + python.length + commands.length));
   });
 
+  const files = Object.fromEntries(examples.map(([, code], i) => [`example-${i}.mts`, code]));
+  const errors = errorsIn(files, `out/types/${file.replaceAll(/\W/g, '-')}`, undefined, { skipLibCheck: true });
+
+  it.each(examples.map(([name], i) => [name, errors[`example-${i}.mts`]] as const))('the example «%s» is TypeScript, strictly', (_, found) => {
+    expect(found).toEqual([]);
+  });
+
   it.each(examples)('the example «%s» runs as it stands and prints what it says', (_, code) => {
-    const args = ['--input-type=module', '-e', code];
+    const args = ['--input-type=module', '-e', typed.includes(code) ? transformSync(code, { loader: 'ts' }).code : code];
     const printed = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
     const promised = [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map((match) => match[1]!);
     expect(linesOf(printed)).toEqual(promised);
