@@ -12,12 +12,13 @@ const present = (['chrome', 'firefox'] as const).filter((browser) => {
   return found;
 });
 
-/** The same files in real browsers, for the package as it ships: what tests import from src/index.ts and src/tfjs/index.ts comes from dist. */
+/** The same files in real browsers, for the package as it ships: what tests import from an index.ts of src comes from dist. */
 const browsers = {
   resolve: {
     alias: [
       { find: /^(\.\.\/)+src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) },
       { find: /^(\.\.\/)+src\/tfjs\/index\.js$/, replacement: fileURLToPath(new URL('dist/tfjs.js', import.meta.url)) },
+      { find: /^(\.\.\/)+src\/tfjs-training\/index\.js$/, replacement: fileURLToPath(new URL('dist/tfjs-training.js', import.meta.url)) },
     ],
   },
   // Found at start, not when a test imports them: that would load it anew. Their wasm files are fetched from where they are.

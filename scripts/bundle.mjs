@@ -1,4 +1,4 @@
-// Makes the JavaScript of dist/ from src/: a file for each entry, and one more of each for the `workerd` condition.
+// Makes the JavaScript of dist/ from src/: a file for each entry, and for entries with kernels one more for the `workerd` condition.
 //
 // Names and lines stay as they are: classes keep theirs, stack traces can be read, and an error that nobody catches is
 // printed with the line that threw it, not with the whole package. What minifies the application minifies them.
@@ -6,11 +6,12 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
-/** One for each subpath of package.json's exports that is code. What entries share becomes a chunk. */
-const ENTRIES = { index: 'src/index.ts', tfjs: 'src/tfjs/index.ts' };
+/** One for each subpath of package.json's exports that is code. What entries with kernels share becomes a chunk. */
+const WITH_KERNELS = { index: 'src/index.ts', tfjs: 'src/tfjs/index.ts' };
+const WITHOUT_KERNELS = { 'tfjs-training': 'src/tfjs-training/index.ts' };
 
 const settings = {
-  entryPoints: ENTRIES,
+  entryPoints: WITH_KERNELS,
   bundle: true,
   splitting: true,
   external: ['*.wasm', '@tensorflow/*'],
@@ -52,6 +53,7 @@ export async function bundle() {
   await Promise.all([
     // gzip does better with the kernels' text before the code than in its midst.
     build({ ...settings, outdir: 'dist', inject: ['src/runtime/binary.ts'], plugins: [loaderWhenCalled] }),
+    build({ ...settings, entryPoints: WITHOUT_KERNELS, outdir: 'dist' }),
     build({ ...settings, outdir: 'dist/workerd', plugins: [loaderWhenCalled, moduleFromHost] }),
   ]);
 }

@@ -13,9 +13,9 @@ try {
   const names = files.map(({ path }) => path);
   const expected = [
     'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/tfjs.js', 'dist/tfjs/index.d.ts',
-    'dist/workerd/index.js', 'dist/kernels.wasm',
+    'dist/tfjs-training.js', 'dist/tfjs-training/index.d.ts', 'dist/workerd/index.js', 'dist/kernels.wasm',
   ];
-  const allowed = /^(dist\/(\w+\/)?[\w.-]+\.d\.ts(\.map)?|dist\/(workerd\/)?[\w-]+\.js|src\/(\w+\/)?[\w.-]+\.ts)$/;
+  const allowed = /^(dist\/([\w-]+\/)?[\w.-]+\.d\.ts(\.map)?|dist\/(workerd\/)?[\w-]+\.js|src\/([\w-]+\/)?[\w.-]+\.ts)$/;
   const surplus = names.filter((name) => !expected.includes(name) && !allowed.test(name));
   // Where an editor goes to the definition of something, it finds the source.
   const sources = names.filter((name) => name.endsWith('.d.ts.map')).flatMap((name) => {
@@ -43,8 +43,11 @@ try {
   for (const name of names.filter((name) => name.endsWith('.js'))) {
     if (/(from|import\(?|require\() *["']@tensorflow/.test(readFileSync(name, 'utf8'))) throw new Error(`${name} imports tfjs`);
   }
-  const loaded = run(process.execPath, ['--input-type=module', '-e', "console.log(Object.keys(await import('batchnorm-wasm/tfjs')).join())"], folder).trim();
-  if (loaded !== 'registerBatchNorm') throw new Error(`batchnorm-wasm/tfjs expected to export registerBatchNorm, got ${loaded}`);
+  for (const [subpath, exported] of [['tfjs', 'registerBatchNorm'], ['tfjs-training', 'registerTrainingKernels']]) {
+    const list = `console.log(Object.keys(await import('batchnorm-wasm/${subpath}')).join())`;
+    const loaded = run(process.execPath, ['--input-type=module', '-e', list], folder).trim();
+    if (loaded !== exported) throw new Error(`batchnorm-wasm/${subpath} expected to export ${exported}, got ${loaded}`);
+  }
   console.log(`package: ${names.length} files, ${(files.reduce((total, { size }) => total + size, 0) / 1024).toFixed(0)} kB; example in an empty project: ${printed.split('\n').length} lines`);
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -1,0 +1,171 @@
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { LayersModel, layers } from '@tensorflow/tfjs-layers';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { registerBatchNorm } from '../../src/tfjs/index.js';
+import { distance, normal, sizeOf } from '../setup.js';
+import { startTraining, tf } from './setup.js';
+
+beforeAll(startTraining);
+
+const SHAPE = [16, 12, 12, 3], CLASSES = 4;
+
+type Layer = layers.Layer;
+
+let seed = 0;
+const initial = () => tf.initializers.glorotUniform({ seed: ++seed });
+const conv2d = (filters: number, options: object = {}): Layer =>
+  tf.layers.conv2d({ filters, kernelSize: 3, padding: 'same', kernelInitializer: initial(), ...options });
+const depthwise = (options: object = {}): Layer =>
+  tf.layers.depthwiseConv2d({ kernelSize: 3, padding: 'same', depthwiseInitializer: initial(), ...options });
+const dense = (units: number, options: object = {}): Layer => tf.layers.dense({ units, kernelInitializer: initial(), ...options });
+const separable = (filters: number, options: object = {}): Layer =>
+  tf.layers.separableConv2d({ filters, kernelSize: 3, depthwiseInitializer: initial(), pointwiseInitializer: initial(), ...options });
+const norm = (): Layer => tf.layers.batchNormalization();
+const pool = (): Layer => tf.layers.maxPooling2d({ poolSize: 2, strides: 2 });
+const classify = (): Layer[] => [tf.layers.flatten(), dense(CLASSES, { activation: 'softmax' })];
+
+/** By what a user would call the net. Every layer of tfjs that a usual convolutional net is made of is in one of them. */
+const NETS: Record<string, () => Layer[]> = {
+  'conv2d, max pooling, dense, dropout': () => [
+    conv2d(6, { activation: 'relu' }), pool(), conv2d(8, { activation: 'relu', padding: 'valid', kernelRegularizer: tf.regularizers.l2({ l2: 0.01 }) }),
+    pool(), tf.layers.flatten(), dense(10, { activation: 'relu' }), tf.layers.dropout({ rate: 0.5, seed: 7 } as never),
+    dense(CLASSES, { activation: 'softmax' }),
+  ],
+  'batch norm, strides, overlapping pooling, global average': () => [
+    conv2d(6, { strides: 2, useBias: false }), norm(), tf.layers.reLU(), tf.layers.maxPooling2d({ poolSize: 3, strides: 2, padding: 'same' }),
+    conv2d(8, { useBias: false }), norm(), tf.layers.leakyReLU(), tf.layers.globalAveragePooling2d({}), ...classify().slice(1),
+  ],
+  'inverted residuals as in MobileNet v2': () => [
+    conv2d(8, { strides: 2, useBias: false }), norm(), tf.layers.reLU({ maxValue: 6 }),
+    conv2d(12, { kernelSize: 1, useBias: false }), norm(), tf.layers.reLU({ maxValue: 6 }),
+    tf.layers.zeroPadding2d({ padding: [[0, 1], [0, 1]] }), depthwise({ strides: 2, padding: 'valid', useBias: false }), norm(),
+    tf.layers.reLU({ maxValue: 6 }), conv2d(6, { kernelSize: 1, useBias: false }), norm(), ...classify(),
+  ],
+  'separable and transposed convolutions': () => [
+    separable(6, { padding: 'same', depthMultiplier: 2, activation: 'elu' }), tf.layers.averagePooling2d({ poolSize: 2 }),
+    depthwise({ depthMultiplier: 2, strides: 2 }),
+    tf.layers.conv2dTranspose({ filters: 3, kernelSize: 3, strides: 2, padding: 'same', kernelInitializer: initial() }), norm(),
+    tf.layers.activation({ activation: 'sigmoid' }), tf.layers.globalMaxPooling2d({}), ...classify().slice(1),
+  ],
+  'channels first, cropping, prelu': () => [
+    tf.layers.permute({ dims: [3, 1, 2] }), conv2d(6, { dataFormat: 'channelsFirst' }), tf.layers.prelu(),
+    tf.layers.permute({ dims: [2, 3, 1] }), tf.layers.cropping2D({ cropping: [[1, 2], [2, 1]] }), pool(), ...classify(),
+  ],
+  'conv1d and its pooling': () => [
+    tf.layers.reshape({ targetShape: [12, 36] }), tf.layers.conv1d({ filters: 8, kernelSize: 3, kernelInitializer: initial(), activation: 'tanh' }),
+    tf.layers.maxPooling1d({ poolSize: 2 }), ...classify(),
+  ],
+};
+
+function build(net: () => Layer[]): LayersModel {
+  seed = 0;
+  const [first, ...rest] = net() as [Layer, ...Layer[]];
+  const input = tf.input({ shape: SHAPE.slice(1) });
+  const output = rest.reduce((x, layer) => layer.apply(x), first.apply(input));
+  const model = tf.model({ inputs: input, outputs: output as never });
+  model.compile({ optimizer: tf.train.momentum(0.05, 0.9), loss: 'categoricalCrossentropy' });
+  return model;
+}
+
+function batch(): [Tensor, Tensor] {
+  const labels = Int32Array.from({ length: SHAPE[0]! }, (_, i) => i % CLASSES);
+  return [tf.tensor(normal(sizeOf(SHAPE), 5), SHAPE), tf.tidy(() => tf.cast(tf.oneHot(tf.tensor1d(labels, 'int32'), CLASSES), 'float32'))];
+}
+
+/** Losses of some steps, and all weights after them. */
+async function train(backend: string, net: () => Layer[], steps: number): Promise<{ losses: number[]; weights: Float32Array[] }> {
+  await tf.setBackend(backend);
+  const model = build(net), [x, y] = batch(), losses: number[] = [];
+  for (let i = 0; i < steps; i++) losses.push((await model.trainOnBatch(x, y)) as number);
+  const weights = model.getWeights().map((weight) => weight.dataSync<'float32'>().slice());
+  tf.dispose([x, y]);
+  model.dispose();
+  return { losses, weights };
+}
+
+describe.each(Object.entries(NETS))('a net of %s', (_, net) => {
+  // Gradients are right to 200 u = 1.2e-5 of the sums of their absolute values; five steps with momentum add up a few of them.
+  const CLOSE = 1e-4;
+
+  it('trains on wasm as it does on cpu', async () => {
+    const cpu = await train('cpu', net, 5), wasm = await train('wasm', net, 5);
+    expect(distance(wasm.losses, cpu.losses)).toBeLessThan(CLOSE);
+    wasm.weights.forEach((weight, i) => { expect(distance(weight, cpu.weights[i]!)).toBeLessThan(CLOSE); });
+    expect(cpu.losses.at(-1)).not.toBe(cpu.losses[0]);
+  });
+});
+
+describe('with the batch norm of this package', () => {
+  it('trains on wasm as it does on cpu', async () => {
+    const { batchNormalization } = registerBatchNorm(tf);
+    const net = () => [conv2d(6, { useBias: false }), batchNormalization(), tf.layers.reLU(), pool(), ...classify()];
+    const cpu = await train('cpu', net, 5), wasm = await train('wasm', net, 5);
+    expect(distance(wasm.losses, cpu.losses)).toBeLessThan(1e-4);
+  });
+});
+
+describe('memory', () => {
+  it('is what it was after 100 steps', async () => {
+    await tf.setBackend('wasm');
+    const { wasm } = tf.backend() as unknown as { wasm: { HEAPU8: Uint8Array } };
+    const model = build(NETS['inverted residuals as in MobileNet v2']!), [x, y] = batch();
+    for (let i = 0; i < 3; i++) await model.trainOnBatch(x, y);
+    const before = tf.memory(), heap = wasm.HEAPU8.length;
+    for (let i = 0; i < 100; i++) await model.trainOnBatch(x, y);
+    const after = tf.memory();
+    expect([after.numTensors, after.numBytes, after.numDataBuffers]).toEqual([before.numTensors, before.numBytes, before.numDataBuffers]);
+    expect(wasm.HEAPU8.length).toBe(heap);
+    tf.dispose([x, y]);
+    model.dispose();
+  });
+});
+
+describe('tf.gather', () => {
+  it.each([0, 1])('gives its gradient on axis %i, to rows taken twice and to those not taken', async (axis) => {
+    const results: Float32Array[] = [], indices = [2, 0, 2, 2];
+    for (const backend of ['cpu', 'wasm']) {
+      await tf.setBackend(backend);
+      const x = tf.tensor(normal(20, 1), [4, 5]);
+      results.push(tf.grad((x) => tf.sum(tf.square(tf.gather(x, tf.tensor1d(indices, 'int32'), axis))))(x).dataSync<'float32'>());
+    }
+    expect(distance(results[1]!, results[0]!)).toBeLessThan(1e-6);
+  });
+
+  it('leaves out rows of segments that there are not', async () => {
+    await tf.setBackend('wasm');
+    const sums = tf.unsortedSegmentSum(tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]), tf.tensor1d([1, -1, 2], 'int32'), 2);
+    expect(Array.from(sums.dataSync())).toEqual([0, 0, 1, 2]);
+  });
+});
+
+describe('products', () => {
+  it.each([[true, false], [false, true], [true, true]])('are right with factors transposed: %s, %s', async (transposeA, transposeB) => {
+    await tf.setBackend('wasm');
+    const a = tf.tensor(normal(35, 1), transposeA ? [5, 7] : [7, 5]), b = tf.tensor(normal(20, 2), transposeB ? [4, 5] : [5, 4]);
+    const expected = tf.matMul(transposeA ? tf.transpose(a) : a, transposeB ? tf.transpose(b) : b);
+    expect(distance(tf.matMul(a, b, transposeA, transposeB).dataSync(), expected.dataSync())).toBeLessThan(1e-6);
+    const batches = [tf.stack([a, a]), tf.stack([b, b])] as [Tensor, Tensor];
+    expect(tf.matMul(...batches, transposeA, transposeB).shape).toEqual([2, 7, 4]);
+    expect(distance(tf.matMul(...batches, transposeA, transposeB).dataSync(), tf.stack([expected, expected]).dataSync())).toBeLessThan(1e-6);
+    expect(tf.matMul(tf.stack([a]), tf.stack([b]), transposeA, transposeB).shape).toEqual([1, 7, 4]);
+  });
+});
+
+it('has the gradient of upsampling from the backend itself, where that of the cpu backend is wrong for several images', async () => {
+  // Upsampling is linear: the inner product of its result with dy is that of its input with dx.
+  const inner = (a: Tensor, b: Tensor) => tf.sum(tf.mul(a, b)).dataSync()[0]!, layer = tf.layers.upSampling2d({ size: [2, 3] });
+  for (const [backend, right] of [['wasm', true], ['cpu', false]] as const) {
+    await tf.setBackend(backend);
+    const x = tf.tensor(normal(54, 1), [2, 3, 3, 3]), dy = tf.tensor(normal(324, 2), [2, 6, 9, 3]);
+    const dx = tf.grad((x) => layer.apply(x) as Tensor)(x, dy);
+    expect(Math.abs(inner(dx, x) - inner(dy, layer.apply(x) as Tensor)) < 1e-4, backend).toBe(right);
+  }
+});
+
+it('fits an image in one call', async () => {
+  await tf.setBackend('wasm');
+  const model = tf.sequential({ layers: [tf.layers.conv2d({ inputShape: [4, 4, 1], filters: 1, kernelSize: 3, padding: 'same' })] });
+  model.compile({ optimizer: tf.train.adam(0.1), loss: 'meanSquaredError' });
+  const x = tf.ones([2, 4, 4, 1]) as Tensor4D, { history } = await model.fit(x, tf.mul(x, 2), { epochs: 30, verbose: 0 });
+  expect(history.loss!.at(-1)!).toBeLessThan(0.1 * (history.loss![0] as number));
+});
