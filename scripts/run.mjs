@@ -17,6 +17,7 @@ const PROGRAMS = {
     experiments: 'examples/experiments/main.ts',
     mnist: 'examples/mnist/main.ts',
     tfjs: 'examples/tfjs/main.ts',
+    'tfjs-finetune': 'examples/tfjs/finetune.ts',
     'tfjs-model': 'examples/tfjs/model.ts',
   },
 };

@@ -1,32 +1,25 @@
-/** Trains a small convolutional net on MNIST with `model.fit` of tfjs: with its own batch norm and with this package's. */
+/** Trains a small convolutional net on MNIST with `model.fit` of tfjs: as tfjs comes, and with what this package registers. */
 import { parseArgs } from 'node:util';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { layers, Sequential } from '@tensorflow/tfjs-layers';
 import { registerBatchNorm } from 'batchnorm-wasm/tfjs';
+import { registerTrainingKernels } from 'batchnorm-wasm/tfjs-training';
 import { CLASSES, readDataset } from '../mnist/data.js';
-import { registerConvGradient, startBackend, tf } from './backend.js';
+import { startBackend, tf } from './backend.js';
+import { compare, type Side, train } from './training.js';
 
-const BATCH_SIZE = 64, SIDE = 28;
+const BATCH_SIZE = 64, SIDE = 28, STEPS = 200, CPU_STEPS = 5;
 
-type BatchNormalization = () => layers.Layer;
-
-interface Run {
-  readonly name: string;
-  /** Median milliseconds per step. */
-  readonly step: number;
-  readonly loss: number;
-  /** On all test images. */
-  readonly accuracy: number;
-}
+let batchNormalization: () => layers.Layer = () => tf.layers.batchNormalization();
 
 /** Two blocks of convolution, batch norm, ReLU and pooling, then one dense layer. */
-function network(batchNormalization: BatchNormalization): Sequential {
+function network(): Sequential {
   const kernelInitializer = (seed: number) => tf.initializers.glorotUniform({ seed });
   const block = (filters: number, options: object) => [
     tf.layers.conv2d({ filters, kernelSize: 3, padding: 'same', useBias: false, kernelInitializer: kernelInitializer(filters), ...options }),
     batchNormalization(),
     tf.layers.reLU(),
-    tf.layers.averagePooling2d({ poolSize: 2, strides: 2 }),
+    tf.layers.maxPooling2d({ poolSize: 2, strides: 2 }),
   ];
   const model = tf.sequential({
     layers: [
@@ -44,44 +37,41 @@ function read(name: 'train' | 't10k', count: number): [Tensor, Tensor] {
   return [x, tf.tidy(() => tf.cast(tf.oneHot(tf.tensor1d(Int32Array.from(labels.subarray(0, count)), 'int32'), CLASSES), 'float32'))];
 }
 
-async function train(name: string, batchNormalization: BatchNormalization, steps: number): Promise<Run> {
-  const model = network(batchNormalization), [x, y] = read('train', steps * BATCH_SIZE);
-  const times: number[] = [];
-  let start = 0, loss = 0;
-  await model.fit(x, y, {
-    batchSize: BATCH_SIZE, epochs: 1, shuffle: false, verbose: 0, yieldEvery: 'never',
-    callbacks: {
-      onBatchBegin: async () => { start = performance.now(); },
-      onBatchEnd: async (_, logs) => {
-        times.push(performance.now() - start);
-        loss = logs!.loss!;
-      },
-    },
-  });
-  const [testX, testY] = read('t10k', 10_000);
-  const [, accuracy] = model.evaluate(testX, testY, { batchSize: 500 }) as Tensor[];
-  const result = { name, step: times.sort((a, b) => a - b)[times.length >> 1]!, loss, accuracy: accuracy!.dataSync()[0]! };
-  tf.dispose([x, y, testX, testY]);
+const accuracies: string[] = [];
+
+async function run({ backend, name, steps }: Side) {
+  const model = network(), [x, y] = read('train', steps * BATCH_SIZE);
+  const result = await train(model, x, y, BATCH_SIZE);
+  if (typeof result !== 'string' && backend === 'wasm') {
+    const [testX, testY] = read('t10k', 10_000);
+    const [loss, accuracy] = model.evaluate(testX, testY, { batchSize: 500 }) as [Tensor, Tensor];
+    accuracies.push(`${name}: ${(100 * accuracy.dataSync()[0]!).toFixed(1)} %`);
+    tf.dispose([testX, testY, loss, accuracy]);
+  }
+  tf.dispose([x, y]);
   model.dispose();
   return result;
 }
 
-const { values } = parseArgs({ options: { steps: { type: 'string', default: '200' } } });
+const { values } = parseArgs({ options: { steps: { type: 'string', default: String(STEPS) } } });
 const steps = Number(values.steps);
 if (!Number.isSafeInteger(steps) || steps < 1 || steps > 937) {
   console.error(`--steps expected an integer from 1 to 937, got "${values.steps}"`);
   process.exit(1);
 }
 await startBackend();
-registerConvGradient();
-console.log(`MNIST, ${steps} steps of ${BATCH_SIZE} images on the wasm backend of tfjs, from the same weights:\n`);
-console.log('batch norm     ms per step   last loss   test accuracy');
-const report = ({ name, step, loss, accuracy }: Run) => {
-  console.log(`${name.padEnd(14)}${step.toFixed(1).padStart(12)}${loss.toFixed(3).padStart(12)}${(100 * accuracy).toFixed(1).padStart(14)} %`);
-};
-const before = await train('stock tfjs', () => tf.layers.batchNormalization(), steps);
-report(before);
-const { batchNormalization } = registerBatchNorm(tf);
-const after = await train('batchnorm-wasm', batchNormalization, steps);
-report(after);
-console.log(`\nA step takes ${(before.step / after.step).toFixed(1)} times as long with the stock layer.`);
+const sides: Side[] = [
+  { backend: 'cpu', name: 'tfjs', steps: Math.min(steps, CPU_STEPS) },
+  { backend: 'wasm', name: 'tfjs', steps: 1 },
+  { backend: 'wasm', name: 'registerTrainingKernels', register: () => { registerTrainingKernels(tf); }, steps },
+  {
+    backend: 'wasm', name: 'registerTrainingKernels, registerBatchNorm', steps,
+    register: () => { ({ batchNormalization } = registerBatchNorm(tf)); },
+  },
+];
+const title = [
+  '# A convolutional net on MNIST in TensorFlow.js', '',
+  `Batches of ${BATCH_SIZE}, SGD with momentum, the same weights and images for each. \`npm run example -- tfjs\` writes this file.`,
+];
+await compare(title, sides, run, steps === STEPS ? new URL('results/mnist.md', import.meta.url) : undefined);
+console.log(`\nAccuracy on all 10,000 test images: ${accuracies.join('; ')}`);

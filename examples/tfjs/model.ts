@@ -1,34 +1,11 @@
 /** Compares predictions and time of the MobileNet v2 of nsfwjs, a Keras model with 52 batch norms, before and after registration. */
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { LayersModel } from '@tensorflow/tfjs-layers';
 import { registerBatchNorm } from 'batchnorm-wasm/tfjs';
 import { startBackend, tf } from './backend.js';
+import { loadModel, SIDE } from './nsfw.js';
 
-const SIDE = 224;
 /** Images per batch and number of rounds: a convolution takes long on the cpu backend. */
 const BACKENDS = [{ backend: 'wasm', images: 4, rounds: 5 }, { backend: 'cpu', images: 1, rounds: 2 }] as const;
-
-const require = createRequire(new URL('nsfw/package.json', import.meta.url));
-
-/** The folder of the model: a topology with a manifest of weights, and the weights in base64, each as a CommonJS module. */
-function folder(): string {
-  try {
-    return join(dirname(require.resolve('nsfwjs')), '..', 'models', 'mobilenet_v2');
-  } catch {
-    console.error('The model is not installed. Install it with:\n  npm ci --prefix examples/tfjs/nsfw --ignore-scripts --legacy-peer-deps');
-    process.exit(1);
-  }
-}
-
-async function load(path: string): Promise<LayersModel> {
-  const { modelTopology, weightsManifest } = require(join(path, 'model.min.js'));
-  const bytes = Buffer.from(require(join(path, 'group1-shard1of1.min.js')), 'base64');
-  return tf.loadLayersModel({
-    load: async () => ({ modelTopology, weightSpecs: weightsManifest[0].weights, weightData: new Uint8Array(bytes).buffer }),
-  });
-}
 
 /** Smooth random images (enlarged noise), the same each time. */
 function random(images: number): Tensor {
@@ -36,8 +13,8 @@ function random(images: number): Tensor {
 }
 
 /** Predictions, and the fastest of several rounds in milliseconds per image. */
-async function measure(path: string, images: number, rounds: number): Promise<{ layer: string; predictions: Float32Array; time: number }> {
-  const model = await load(path), x = random(images), times: number[] = [];
+async function measure(images: number, rounds: number): Promise<{ layer: string; predictions: Float32Array; time: number }> {
+  const model = await loadModel(), x = random(images), times: number[] = [];
   let predictions = new Float32Array();
   for (let round = 0; round < rounds; round++) {
     const start = performance.now(), y = model.predict(x, { batchSize: images }) as Tensor;
@@ -52,18 +29,18 @@ async function measure(path: string, images: number, rounds: number): Promise<{ 
   return { layer, predictions, time: Math.min(...times) / images };
 }
 
-const path = folder(), { constructor: StockLayer } = tf.layers.batchNormalization();
+const { constructor: StockLayer } = tf.layers.batchNormalization();
 const stock = new Map<string, Awaited<ReturnType<typeof measure>>>();
 for (const { backend, images, rounds } of BACKENDS) {
   await startBackend(backend);
-  stock.set(backend, await measure(path, images, rounds));
+  stock.set(backend, await measure(images, rounds));
 }
 registerBatchNorm(tf);
 console.log(`MobileNet v2 of nsfwjs, images of ${SIDE}x${SIDE}; milliseconds per image\n`);
 console.log('backend   stock tfjs   batchnorm-wasm   largest difference of a probability');
 for (const { backend, images, rounds } of BACKENDS) {
   await tf.setBackend(backend);
-  const before = stock.get(backend)!, after = await measure(path, images, rounds);
+  const before = stock.get(backend)!, after = await measure(images, rounds);
   if (before.layer !== 'stock tfjs' || after.layer !== 'batchnorm-wasm') throw new Error('the loaded model expected the registered layer');
   const difference = Math.max(...after.predictions.map((value, i) => Math.abs(value - before.predictions[i]!)));
   console.log(`${backend.padEnd(7)}${before.time.toFixed(1).padStart(13)}${after.time.toFixed(1).padStart(17)}${difference.toExponential(1).padStart(38)}`);

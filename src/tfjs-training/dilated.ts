@@ -1,7 +1,7 @@
 /** Gradients of dilated convolutions, which tfjs refuses on every backend. */
 import type * as tfc from '@tensorflow/tfjs-core';
 import * as convolution from './convolution.js';
-import { type WindowAttributes, windowOf } from './window.js';
+import { isDilated, type WindowAttributes, windowOf } from './window.js';
 
 type Core = typeof tfc;
 type Tensor4D = tfc.Tensor4D;
@@ -38,8 +38,7 @@ export function registerDilatedGradients(tf: Core, backend: string): void {
     if (stock === undefined || own.has(stock.gradFunc)) continue;
     const gradFunc: tfc.GradFunc = (dy, saved, attributes) => {
       const [x, filter] = saved as Tensor4D[], given = attributes as unknown as WindowAttributes;
-      const dilated = [given.dilations ?? 1].flat().some((dilation) => dilation !== 1);
-      if (!dilated || tf.getBackend() !== backend) return stock.gradFunc(dy, saved, attributes);
+      if (!isDilated(given.dilations) || tf.getBackend() !== backend) return stock.gradFunc(dy, saved, attributes);
       return { ...compute(tf, dy as Tensor4D, x!, filter!, given) };
     };
     own.add(gradFunc);

@@ -1,7 +1,9 @@
 /** Training of convolutional nets on the wasm backend of TensorFlow.js 4.22, which has no kernels for most of their gradients. */
 import type * as tfc from '@tensorflow/tfjs-core';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import { describe } from '../checks.js';
 import { registerDilatedGradients } from './dilated.js';
+import { registerDilatedLayer } from './dilated-layer.js';
 import { type Kernel, MISSING, REPLACED } from './kernels.js';
 import { productKernel } from './products.js';
 
@@ -13,16 +15,17 @@ const own = new WeakSet<tfc.KernelFunc>();
 
 /**
  * Registers what the wasm backend of tfjs lacks for training convolutional nets: gradients of tf.conv2d with respect to the
- * filter, of tf.depthwiseConv2d, of both with dilations, of tf.maxPool (the backend's own is wrong) and of tf.gather; and faster
- * gradients of convolutions and dense layers. Everything is as on the cpu backend, other backends stay as they are.
+ * filter, of tf.depthwiseConv2d, of tf.maxPool (the backend's own is wrong) and of tf.gather, as the cpu backend has them; of
+ * convolutions with dilations, which no backend has; and faster gradients of convolutions and dense layers. Other backends
+ * stay as they are.
  *
- * Import the backend first, or call this once more after. Calling it again changes nothing.
+ * Import backends first, or call this once more after. Calling it again changes nothing.
  *
- * @param tf - the namespace of @tensorflow/tfjs or of @tensorflow/tfjs-core
+ * @param tf - the namespace of @tensorflow/tfjs, or { ...core, ...layers }; without layers those with a dilationRate stay as they are
  * @throws {TypeError} tf is anything else.
  */
 export function registerTrainingKernels(tf: unknown): void {
-  const core = tf as typeof tfc;
+  const core = tf as typeof tfc, { layers } = (tf ?? {}) as Partial<typeof tfl>;
   for (const name of NEEDED) {
     if ((tf as typeof tfc | null | undefined)?.[name] === undefined) {
       throw new TypeError(`registerTrainingKernels() expected the namespace of @tensorflow/tfjs, got ${describe(tf)} without "${name}"`);
@@ -38,6 +41,7 @@ export function registerTrainingKernels(tf: unknown): void {
     if (!own.has(core.getKernel(name, BACKEND)?.kernelFunc)) replace(core, name, composed(core, kernel));
   }
   registerDilatedGradients(core, BACKEND);
+  if (layers) registerDilatedLayer(core, layers, BACKEND);
 }
 
 /** A kernel made of operations, which leaves no tensor but its result. */

@@ -43,6 +43,10 @@ export function windowOf(
   ];
 }
 
+export function isDilated(dilations: WindowAttributes['dilations']): boolean {
+  return [dilations ?? 1].flat().some((dilation) => dilation !== 1);
+}
+
 /** A number for each of both axes, as operations take strides and dilations. */
 export function both(window: Window, number: (axis: Axis) => number): Sides {
   return [number(window[0]), number(window[1])];

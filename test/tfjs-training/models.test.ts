@@ -151,6 +151,50 @@ describe('products', () => {
   });
 });
 
+describe('a dilated layer', () => {
+  const shape = [2, 8, 9, 3];
+
+  /** Weights of a layer before and after a step. */
+  async function step(layer: Layer, inputShape: number[], weights?: Tensor[]): Promise<{ before: Tensor[]; after: Tensor[] }> {
+    const input = tf.input({ shape: inputShape.slice(1) }), model = tf.model({ inputs: input, outputs: layer.apply(input) as never });
+    if (weights) layer.setWeights(weights);
+    const before = layer.getWeights().map((weight) => tf.clone(weight));
+    model.compile({ optimizer: tf.train.sgd(1), loss: 'meanSquaredError' });
+    await model.trainOnBatch(tf.tensor(normal(sizeOf(shape), 1), inputShape), tf.zeros(model.outputs[0]!.shape.with(0, 2) as number[]));
+    return { before, after: layer.getWeights() };
+  }
+
+  /** A kernel with zeros between its taps. */
+  function widened(kernel: Tensor): Tensor {
+    const [height = 0, width = 0, ...channels] = kernel.shape;
+    const taps = tf.pad(tf.reshape(kernel, [height, 1, width, 1, sizeOf(channels)]), [[0, 0], [0, 1], [0, 0], [0, 1], [0, 0]]);
+    return tf.slice(tf.reshape(taps, [2 * height, 2 * width, ...channels]), [0, 0], [2 * height - 1, 2 * width - 1]);
+  }
+
+  const narrowed = (kernel: Tensor): Tensor => tf.stridedSlice(kernel, [0, 0], kernel.shape.slice(0, 2), [2, 2]);
+
+  it.each<[string, number[], (options: object) => Layer]>([
+    ['conv2d', shape, (options) => tf.layers.conv2d({ filters: 4, kernelSize: 3, padding: 'same', ...options })],
+    ['conv2d with an activation', shape, (options) => tf.layers.conv2d({ filters: 4, kernelSize: 3, activation: 'sigmoid', ...options })],
+    ['conv2d, channels first', [2, 3, 8, 9], (options) =>
+      tf.layers.conv2d({ filters: 4, kernelSize: 3, dataFormat: 'channelsFirst', useBias: false, ...options })],
+    ['separableConv2d', shape, (options) => tf.layers.separableConv2d({ filters: 4, kernelSize: 3, depthMultiplier: 2, ...options })],
+  ])('%s trains as one with zeros between its taps', async (_, inputShape, make) => {
+    await tf.setBackend('wasm');
+    const dilated = await step(make({ dilationRate: 2 }), inputShape), [kernel, ...rest] = dilated.before as [Tensor, ...Tensor[]];
+    const plain = await step(make({ kernelSize: 5 }), inputShape, [widened(kernel), ...rest]);
+    expect(distance(dilated.after[0]!.dataSync(), narrowed(plain.after[0]!).dataSync())).toBeLessThan(1e-6);
+    rest.forEach((_, i) => { expect(distance(dilated.after[i + 1]!.dataSync(), plain.after[i + 1]!.dataSync())).toBeLessThan(1e-6); });
+    expect(distance(dilated.after[0]!.dataSync(), kernel.dataSync())).toBeGreaterThan(1e-3);
+  });
+
+  it('learns in a model, with batch norm after it', async () => {
+    const net = () => [conv2d(6, { dilationRate: 2, useBias: false }), norm(), tf.layers.reLU(), ...classify()];
+    const { losses } = await train('wasm', net, 20);
+    expect(losses.at(-1)!).toBeLessThan(0.2 * losses[0]!);
+  });
+});
+
 it('has the gradient of upsampling from the backend itself, where that of the cpu backend is wrong for several images', async () => {
   // Upsampling is linear: the inner product of its result with dy is that of its input with dx.
   const inner = (a: Tensor, b: Tensor) => tf.sum(tf.mul(a, b)).dataSync()[0]!, layer = tf.layers.upSampling2d({ size: [2, 3] });
