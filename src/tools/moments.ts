@@ -1,5 +1,6 @@
-import { checkOneOf, checkOptions, isTypedArray } from '../checks.js';
-import { column, MEAN, newTable, VARIANCE } from '../passes/channel-table.js';
+import { Context, type ForwardContext } from '../batchnorm/context.js';
+import { checkOneOf, checkOptions, isTypedArray, wrongKind, wrongValue } from '../checks.js';
+import { type ChannelTable, column, FIELDS, MEAN, newTable, VARIANCE } from '../passes/channel-table.js';
 import { checkMask, countValid, keptFrom } from '../passes/mask.js';
 import { measure } from '../passes/passes.js';
 import type { Moments } from '../passes/statistics.js';
@@ -39,5 +40,25 @@ export function moments(
   if (count > 0 && channels > 0) {
     new Workspace(engine, dtype).use(geometry, { x }, counted, (memory, operands) => { measure(memory, operands.x, table); });
   }
-  return { count, mean: column(table, MEAN), m2: column(table, VARIANCE).map((variance) => variance * count) };
+  return { count, ...meanAndM2(table, count) };
+}
+
+/**
+ * The statistics that a forward normalised with, as `moments` gives them: of its batch, or of the whole batch of which it was
+ * a part. With `updateStats: false` in training, one pass over a data set gives those of every layer, for `recalibrateFrom`.
+ *
+ * @param context - of a forward of mode 'batch'
+ * @throws {TypeError} not a context. @throws {RangeError} a context of mode 'running'.
+ */
+export function momentsOf(context: ForwardContext): Moments {
+  if (!(context instanceof Context)) throw wrongKind('context', 'that of a forward()', context);
+  const { mode, count, normalisation: { table } } = context;
+  if (mode !== 'batch') throw wrongValue('context', "one of mode 'batch'", `'${mode}'`);
+  // The table of a batch without values holds NaN.
+  if (count === 0) return { count, mean: new Float64Array(table.length / FIELDS), m2: new Float64Array(table.length / FIELDS) };
+  return { count, ...meanAndM2(table, count) };
+}
+
+function meanAndM2(table: ChannelTable, count: number): { mean: Float64Array; m2: Float64Array } {
+  return { mean: column(table, MEAN), m2: column(table, VARIANCE).map((variance) => variance * count) };
 }
