@@ -1,4 +1,5 @@
 import { checkBoolean, checkInteger, describe, wrongKind, wrongValue } from '../checks.js';
+import type { RunningVariance } from '../passes/formulas.js';
 import { checkMoments, checkSums, type GradientSums, type Moments } from '../passes/statistics.js';
 import { checkRuntime, type Runtime, type Tensor } from '../runtime/engine.js';
 import type { DType, Floats, FloatsOf } from '../runtime/kernels.js';
@@ -155,7 +156,17 @@ export class BatchNorm {
     return this.#layer.settings.activation;
   }
 
-  /** What becomes of a batch whose statistics are not finite. */
+  /** Which variance enters the running statistics. */
+  get runningVariance(): RunningVariance {
+    return this.#layer.settings.runningVariance;
+  }
+
+  /** What becomes of a training batch of one value per channel. */
+  get onSingleValue(): 'error' | 'running' | 'zero' {
+    return this.#layer.settings.onSingleValue;
+  }
+
+  /** What becomes of a training batch whose statistics are not finite. */
   get onNonFinite(): 'propagate' | 'skip' | 'error' {
     return this.#layer.settings.onNonFinite;
   }

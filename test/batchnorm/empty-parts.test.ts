@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { BatchNorm } from '../../src/index.js';
+import { arrayOf, COMBINATIONS, normal, RUNTIMES, shapeIn } from '../setup.js';
+
+describe.each(COMBINATIONS)('parts without values in $kind $dtype $layout', ({ kind, dtype, layout }) => {
+  const runtime = RUNTIMES[kind], none = arrayOf(dtype, []), shape = shapeIn(layout, [0, 3, 7]);
+  const make = () => new BatchNorm(3, { dtype, layout, runtime });
+
+  it('have gradients of 0 where the whole batch has no values', () => {
+    const bn = make();
+    bn.forward(none, shape);
+    const zero = arrayOf(dtype, [0, 0, 0]);
+    expect(bn.backwardWith(bn.backwardSums(none), none)).toEqual({ dx: none, dweight: zero, dbias: zero, dresidual: null });
+  });
+
+  it('have the parameter gradients of the others in eval and frozen', () => {
+    const x = arrayOf(dtype, normal(42, 1)), dy = arrayOf(dtype, normal(42, 2)), full = shapeIn(layout, [2, 3, 7]);
+    for (const mode of ['eval', 'freeze'] as const) {
+      const bn = make();
+      bn.forward(arrayOf(dtype, normal(42, 3)), full);
+      bn[mode]().forward(x, full);
+      const sums = bn.backwardSums(dy), { dweight, dbias } = bn.backwardWith(sums, dy);
+      bn.forward(none, shape);
+      expect(bn.backwardWith(sums, none)).toEqual({ dx: none, dweight, dbias, dresidual: null });
+    }
+  });
+});
