@@ -4,8 +4,11 @@ import { executableOf, puppeteer } from './test/browsers.js';
 
 /** Both kinds run at the same time, on machines with few cores too: a test of a second may take several. */
 const common = { include: ['test/**/*.test.ts'], exclude: ['test/hosts/**'], testTimeout: 60_000 };
-/** They start Node or a compiler, read files, load the package anew, or look into what dist/tfjs.js keeps to itself. */
-const NODE_ONLY = ['readme', 'types', 'house', 'experiments', 'runtime/fallback', 'batchnorm/memory-held', 'tfjs/devices'].map((name) => `test/${name}.test.ts`);
+/** They start Node, servers or a compiler, read files, load the package anew, or look into what dist/tfjs.js keeps to itself. */
+const NODE_ONLY = [
+  'readme', 'types', 'house', 'experiments', 'runtime/fallback', 'batchnorm/memory-held', 'tfjs/devices',
+  ...['servers', 'mpi', 'threads', 'tabs', 'recalibrate', 'data-parallel'].map((name) => `sync/${name}`),
+].map((name) => `test/${name}.test.ts`);
 const present = (['chrome', 'firefox'] as const).filter((browser) => {
   const found = executableOf(browser) !== undefined, debian = { chrome: 'chromium', firefox: 'firefox-esr' }[browser];
   if (!found) console.warn(`Tests in ${debian} are skipped: it is not installed (apt-get install ${debian}).`);
@@ -17,6 +20,7 @@ const browsers = {
   resolve: {
     alias: [
       { find: /^(\.\.\/)+src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) },
+      { find: /^(\.\.\/)+src\/sync\/index\.js$/, replacement: fileURLToPath(new URL('dist/sync.js', import.meta.url)) },
       { find: /^(\.\.\/)+src\/tfjs\/index\.js$/, replacement: fileURLToPath(new URL('dist/tfjs.js', import.meta.url)) },
       { find: /^(\.\.\/)+src\/tfjs-training\/index\.js$/, replacement: fileURLToPath(new URL('dist/tfjs-training.js', import.meta.url)) },
     ],

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 
 /** One for each subpath of package.json's exports that is code. What entries with kernels share becomes a chunk. */
-const WITH_KERNELS = { index: 'src/index.ts', tfjs: 'src/tfjs/index.ts' };
+const WITH_KERNELS = { index: 'src/index.ts', sync: 'src/sync/index.ts', tfjs: 'src/tfjs/index.ts' };
 const WITHOUT_KERNELS = { 'tfjs-training': 'src/tfjs-training/index.ts' };
 
 const settings = {

@@ -1,0 +1,49 @@
+/** Checks of arrays and tensors before the others are asked: whatever `BatchNorm` would refuse once they have answered. */
+import { isTypedArray, wrongKind, wrongValue } from '../checks.js';
+import type { BatchNorm, Floats, Tensor } from '../index.js';
+
+export type Values = Floats | Tensor;
+
+export function isTensor(value: unknown): value is Tensor {
+  return typeof (value as Partial<Tensor> | null)?.dispose === 'function';
+}
+
+/** Room for a result of the size of x. */
+export function valuesLike(bn: BatchNorm, x: Values): Values {
+  if (isTensor(x)) return bn.runtime.tensor(x.shape, { dtype: bn.dtype });
+  return bn.dtype === 'float32' ? new Float32Array(x.length) : new Float64Array(x.length);
+}
+
+/** Frees what was made for a call that throws. */
+export function release(...made: (Values | null)[]): void {
+  for (const values of made) if (isTensor(values)) values.dispose();
+}
+
+/** @throws {TypeError} neither an array nor a tensor of the layer's dtype. */
+export function checkValues(bn: BatchNorm, name: string, value: unknown): asserts value is Values {
+  const type = bn.dtype === 'float32' ? 'Float32Array' : 'Float64Array';
+  if (!isTypedArray(isTensor(value) ? value.data : value, type)) throw wrongKind(name, `${type} or a Tensor of ${bn.dtype}`, value);
+}
+
+/** @throws {TypeError | RangeError} of another kind, dtype, shape or runtime than x, which is called `of`. */
+export function checkLike(name: string, value: unknown, of: string, x: Values): asserts value is Values {
+  if (isTensor(value) !== isTensor(x)) throw wrongKind(name, `a ${isTensor(x) ? 'Tensor' : 'typed array'} as "${of}" is`, value);
+  const own = isTensor(value) ? value.data : value, other = dataOf(x);
+  if (!isTypedArray(own, other[Symbol.toStringTag])) throw wrongKind(name, `${other[Symbol.toStringTag]} as "${of}" is`, own);
+  if (own.length !== other.length) throw wrongValue(name, `length ${other.length} as "${of}" has`, `length ${own.length}`);
+  if (!isTensor(value) || !isTensor(x)) return;
+  if (value.data.buffer !== x.data.buffer) throw new TypeError(`"${name}" expected a Tensor of the runtime of "${of}", got another's`);
+  if (String(value.shape) !== String(x.shape)) throw wrongValue(name, `shape [${x.shape.join(', ')}]`, `[${value.shape.join(', ')}]`);
+}
+
+/** @throws {RangeError} out shares memory with x without being x, or where it must not even be that. */
+export function checkApart(out: Values, of: string, x: Values, mayBeSame: boolean): void {
+  const a = dataOf(out), b = dataOf(x);
+  if (a.buffer !== b.buffer || a.byteOffset + a.byteLength <= b.byteOffset || b.byteOffset + b.byteLength <= a.byteOffset) return;
+  if (mayBeSame && a.byteOffset === b.byteOffset) return;
+  throw wrongValue('out', `to be ${mayBeSame ? `"${of}" itself or ` : ''}apart from ${of}`, 'memory that both share');
+}
+
+function dataOf(values: Values): Floats {
+  return isTensor(values) ? values.data : values;
+}
