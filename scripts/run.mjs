@@ -14,6 +14,7 @@ const PROGRAMS = {
     tfjs: 'bench/tfjs.ts',
   },
   example: {
+    'data-parallel': 'examples/data-parallel/main.ts',
     experiments: 'examples/experiments/main.ts',
     mnist: 'examples/mnist/main.ts',
     tfjs: 'examples/tfjs/main.ts',

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Outcome } from './rank.js';
 
-const HELP = `Usage: npm run example:data-parallel -- <nats | mpi> [options]
+const HELP = `Usage: npm run example -- data-parallel <nats | mpi> [options]
 
 Trains the MNIST network of Ioffe & Szegedy 2015 (section 4.1) in one process, then in several with
 unequal shares of the same batches, and compares losses and weights.
