@@ -104,7 +104,9 @@ describe.each(COMBINATIONS)('a batch over ranks in $kind $dtype $layout', ({ kin
     const [wholes, shares, none] = [await backward('whole'), await backward('part'), await backward(false)];
     for (const name of ['dweight', 'dbias'] as const) {
       const sum = shares.reduce((total, share) => total.map((value, c) => value + share[name]![c]!), [0, 0, 0]);
-      for (const gradients of wholes) expect(distance(sum, gradients[name]!)).toBeLessThanOrEqual(8 * tolerance.U[dtype]);
+      // Shares may be larger than their sum: each rounds by its own size.
+      const size = Math.max(1, ...shares.flatMap((share) => Array.from(share[name]!, Math.abs)));
+      for (const gradients of wholes) expect(distance(sum, gradients[name]!)).toBeLessThanOrEqual(8 * tolerance.U[dtype] * size);
       expect(Array.from(shares[1]![name]!)).toEqual([0, 0, 0]);
     }
     for (const [rank, { dx, dweight, dbias }] of none.entries()) {
