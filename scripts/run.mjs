@@ -12,6 +12,7 @@ const PROGRAMS = {
     peers: 'bench/peers/install.mjs',
     scaling: 'bench/scaling.ts',
     tfjs: 'bench/tfjs.ts',
+    'tfjs-training': 'bench/tfjs-training.ts',
   },
   example: {
     'data-parallel': 'examples/data-parallel/main.ts',
