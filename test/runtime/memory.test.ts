@@ -71,6 +71,46 @@ describe.each(Object.keys(MEMORIES))('allocator over %s memory', (name) => {
     allocator.allocate(2 * PAGE);
   });
 
+  it('empties views of its memory when that grows, so that none is read that is no longer current', () => {
+    const allocator = make(), at = allocator.allocate(64), view = new Uint8Array(allocator.memory.buffer, at, 64).fill(7);
+    allocator.allocate(2 * PAGE);
+    expect(view.length).toBe(0);
+    expect(new Uint8Array(allocator.memory.buffer, at, 64)).toEqual(new Uint8Array(64).fill(7));
+  });
+
+  it('grows by a quarter where more is to come, and as needed otherwise', () => {
+    const growths = (blocks: number, ahead: boolean) => {
+      const allocator = make(3000), sizes = new Set<number>();
+      for (let i = 0; i < blocks; i++) {
+        allocator.allocate(2 * PAGE, ahead);
+        sizes.add(allocator.memory.buffer.byteLength);
+      }
+      return sizes.size;
+    };
+    expect(growths(1000, true)).toBeLessThan(40);
+    expect(growths(50, false)).toBe(50);
+  });
+
+  it('grows by no more than is needed, or a quarter of what there is', () => {
+    const allocator = make(3000);
+    let before = PAGE;
+    for (const pages of [100, 30, 30, 40]) {
+      allocator.allocate(pages * PAGE - 64, true);
+      const { byteLength } = allocator.memory.buffer;
+      expect(byteLength).toBeLessThanOrEqual(before + Math.max(pages + 1, before / PAGE / 4 + 1) * PAGE);
+      before = byteLength;
+    }
+  });
+
+  it('grows by what is needed where its maximum does not allow more', () => {
+    const allocator = make(12);
+    allocator.allocate(9 * PAGE, true);
+    allocator.allocate(PAGE, true);
+    expect(allocator.memory.buffer.byteLength).toBe(12 * PAGE);
+    allocator.allocate(PAGE, true);
+    expect(() => allocator.allocate(PAGE, true)).toThrow('Out of memory');
+  });
+
   it('never starts blocks of whole 4 KiB pages in the same place of a page', () => {
     const allocator = make();
     const starts = [1, 2, 3].map(() => allocator.allocate(2 * PAGE) % 4096);
@@ -83,6 +123,22 @@ describe.each(Object.keys(MEMORIES))('allocator over %s memory', (name) => {
     expect(() => allocator.free(at)).toThrow(RangeError);
     expect(() => allocator.free(12345)).toThrow(RangeError);
   });
+});
+
+it('an allocator grows by what is needed where the engine refuses more', () => {
+  const memory = new BufferMemory(100), grown: number[] = [];
+  const reluctant: Memory = {
+    get buffer() { return memory.buffer; },
+    grow(pages) {
+      if (pages > 20) throw new RangeError('no');
+      grown.push(pages);
+      return memory.grow(pages);
+    },
+  };
+  const allocator = new FirstFit(reluctant, 1000 * PAGE);
+  allocator.allocate(100 * PAGE - START);
+  allocator.allocate(20 * PAGE - 64, true);
+  expect(grown).toEqual([20]);
 });
 
 it('an allocator says it is out of memory where the engine refuses to grow', () => {
