@@ -146,8 +146,23 @@ export function within<T>(name: string, action: () => T): T {
  * @param as - what the length comes from, for the message
  * @throws {RangeError} another length.
  */
-export function checkLength(name: string, { length }: ArrayLike<unknown>, expected: number, as = ''): void {
-  if (length !== expected) throw wrongValue(name, `length ${expected}${as}`, `length ${length}`);
+export function checkLength(name: string, list: ArrayLike<unknown>, expected: number, as = ''): void {
+  if (list.length !== expected) throw wrongValue(name, `length ${expected}${as}`, lengthOf(list));
+}
+
+/** The length of a list in an error message; of an array that has lost its buffer also what empties most of them. */
+function lengthOf(list: ArrayLike<unknown>): string {
+  return `length ${list.length}${isDetached(list) ? " (detached: read a tensor's data again once memory may have grown)" : ''}`;
+}
+
+function isDetached(list: ArrayLike<unknown>): boolean {
+  if (list.length > 0 || !ArrayBuffer.isView(list)) return false;
+  try {
+    new Uint8Array(list.buffer);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** Whether a value is a typed array of this type. By its tag, so that arrays of another realm (an iframe, a sandbox) pass. */
@@ -158,5 +173,5 @@ export function isTypedArray(value: unknown, type: string): value is ArrayLike<n
 /** For a value that is not a typed array of this type and length. `of`: what has that length. */
 export function wrongArray(name: string, value: unknown, type: string, length: number, of: string): Error {
   const expected = `${type} of length ${length}${of}`;
-  return isTypedArray(value, type) ? wrongValue(name, expected, `length ${value.length}`) : wrongKind(name, expected, value);
+  return isTypedArray(value, type) ? wrongValue(name, expected, lengthOf(value)) : wrongKind(name, expected, value);
 }

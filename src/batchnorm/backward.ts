@@ -5,11 +5,12 @@ import type { Operands } from '../passes/operands.js';
 import * as passes from '../passes/passes.js';
 import type { GradientSums } from '../passes/statistics.js';
 import {
-  checkInput, checkOutput, checkOverlap, checkValues, floatsIn, floatsOf, releaseOnThrow, sameMemory, type Values, valuesLike,
+  checkKept, checkOverlap, floatsIn, floatsOf, inputOf, outputOf, releaseOnThrow, resultOf, sameMemory, type Values, valuesLike,
 } from '../passes/values.js';
 import { type Engine, MemoryTensor, type Tensor } from '../runtime/engine.js';
 import type { Floats, FloatsOf } from '../runtime/kernels.js';
 import { geometryOf } from '../runtime/shape.js';
+import { kept } from '../runtime/views.js';
 import { Context, type ForwardContext } from './context.js';
 import type { LayerState } from './layer-state.js';
 
@@ -47,26 +48,27 @@ const OPTIONS = ['context', 'out', 'parameters'];
 
 /** The gradients of a forward. `sums`: those of the whole batch, where dy is a part of it. */
 export function backward(
-  layer: LayerState, dy: Floats | Tensor, options: BackwardOptions<unknown>, sums: GradientSums | null,
-): Gradients<Values> {
+  layer: LayerState, incoming: Floats | Tensor, options: BackwardOptions<unknown>, whole: GradientSums | null,
+): Gradients<Floats | Tensor> {
   const engine = layer.engine();
   checkOptions('backward', options, OPTIONS);
   const { out, parameters = true } = options;
   checkBoolean('parameters', parameters);
   const context = contextOf(layer, options.context);
-  checkGradient(layer, engine, dy, context);
-  if (out !== undefined) checkGradientOutput(layer, engine, out, dy, context);
+  const dy = gradientOf(layer, engine, incoming, context);
+  const output = out === undefined ? undefined : gradientOutputOf(layer, engine, out, dy, context);
+  const sums = whole && { total: kept(whole.total), dot: kept(whole.dot) };
 
   const { channels, settings: { dtype } } = layer;
   const { mode, count, table, renorm, residual } = context.normalisation, x = context.saved.x!;
-  const dx = out ?? valuesLike(x);
-  let dresidual: Values | null = null;
+  const dx = output ?? valuesLike(x, dtype);
+  let dresidual: Floats | MemoryTensor | null = null;
   const dweight = parameters && layer.weight ? floatsOf(dtype, channels) : null;
   const dbias = parameters && layer.bias ? floatsOf(dtype, channels) : null;
   const made: Values[] = out === undefined ? [dx] : [];
   releaseOnThrow(made, () => {
     if (residual) {
-      dresidual = valuesLike(x);
+      dresidual = valuesLike(x, dtype);
       made.push(dresidual);
     }
     // A batch of no values has no statistics, and all gradients are 0.
@@ -83,7 +85,7 @@ export function backward(
     });
   });
   layer.gradients = { weight: dweight, bias: dbias };
-  return { dx, dweight, dbias, dresidual };
+  return { dx: resultOf(dx, out), dweight, dbias, dresidual };
 }
 
 /** The parameters that a layer has. */
@@ -95,12 +97,12 @@ export function parametersOf(layer: LayerState): Parameter[] {
 }
 
 /** The two sums of a part of a batch. */
-export function backwardSums(layer: LayerState, dy: Floats | Tensor, options: { context?: ForwardContext }): GradientSums {
+export function backwardSums(layer: LayerState, incoming: Floats | Tensor, options: { context?: ForwardContext }): GradientSums {
   const engine = layer.engine(), { channels } = layer;
   checkOptions('backwardSums', options, ['context']);
   const context = contextOf(layer, options.context);
   const sums = { total: new Float64Array(channels), dot: new Float64Array(channels) };
-  checkGradient(layer, engine, dy, context);
+  const dy = gradientOf(layer, engine, incoming, context);
   if (isEmpty(context)) return sums;
   run(layer, engine, context, { x: context.saved.x!, dy, output: context.saved.y }, (memory, operands) => {
     passes.sumGradients(memory, operands, context.normalisation, sums);
@@ -122,25 +124,27 @@ function contextOf(layer: LayerState, asked: ForwardContext | undefined): Contex
   return context;
 }
 
-/** Checks dy against the forward that it differentiates. */
-function checkGradient(
+/** The values of dy, checked against the forward that it differentiates. */
+function gradientOf(
   { settings: { dtype } }: LayerState, engine: Engine, dy: unknown, { saved: { x, y, shape } }: Context,
-): asserts dy is Values {
-  checkInput(dy, 'dy', 'x', x!, dtype, shape, engine);
-  checkValues('x', x, dtype, shape, engine);
-  if (y !== null) checkValues('y', y, dtype, shape, engine);
+): Values {
+  const values = inputOf('dy', dy, 'x', x!, dtype, shape, engine);
+  checkKept('x', x!, dtype, shape);
+  if (y !== null) checkKept('y', y, dtype, shape);
+  return values;
 }
 
-function checkGradientOutput(
+function gradientOutputOf(
   { settings: { dtype } }: LayerState, engine: Engine, out: unknown, dy: Values, { saved }: Context,
-): asserts out is Values {
-  checkOutput(out, 'dy', dy, dtype, saved.shape, engine);
+): Values {
+  const values = outputOf(out, 'dy', dy, dtype, saved.shape, engine);
   for (const name of ['x', 'y'] as const) {
-    const kept = saved[name];
-    if (kept === null) continue;
-    if (sameMemory(out, kept)) throw wrongValue('out', `to be apart from ${name}, which its context still holds`, name);
-    if (!(kept instanceof MemoryTensor)) checkOverlap('out', floatsIn(out), name, kept);
+    const other = saved[name];
+    if (other === null) continue;
+    if (sameMemory(values, other)) throw wrongValue('out', `to be apart from ${name}, which its context still holds`, name);
+    checkOverlap('out', values, name, other, dtype);
   }
+  return values;
 }
 
 /** Whether no value of a forward has a gradient: no positions, or all masked. */

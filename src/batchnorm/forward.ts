@@ -3,13 +3,16 @@
 import { checkBoolean, checkOptions } from '../checks.js';
 import { areFinite, checkFinite, copyMoments, copyRunning } from '../passes/channel-table.js';
 import { normalise, type Renormalisation, renormalise, updateRunning } from '../passes/formulas.js';
-import { bytesLike, checkMask, countValid, keptFrom } from '../passes/mask.js';
+import { bytesLike, checkMask, countValid } from '../passes/mask.js';
 import * as passes from '../passes/passes.js';
 import type { Moments } from '../passes/statistics.js';
-import { checkInput, checkOutput, checkValues, floatsIn, releaseOnThrow, sameMemory, type Values, valuesLike } from '../passes/values.js';
+import {
+  checkOverlap, floatsIn, inputOf, outputOf, releaseOnThrow, resultOf, sameMemory, type Values, valuesLike, valuesOf,
+} from '../passes/values.js';
 import { type Engine, MemoryTensor, type Tensor } from '../runtime/engine.js';
 import type { Floats, Geometry } from '../runtime/kernels.js';
 import { checkShape, geometryOf, listed } from '../runtime/shape.js';
+import { kept } from '../runtime/views.js';
 import { Context } from './context.js';
 import type { LayerState } from './layer-state.js';
 import { checkRenorm, weightOfBatch } from './options.js';
@@ -30,13 +33,15 @@ const OPTIONS = ['out', 'residual', 'mask', 'updateStats'];
 /** What the options of other libraries are called here. */
 const MEANT = { inplace: '"out"', skip: '"residual"', training: 'train() and eval()' };
 
-/** The arguments of a forward, checked. */
+/** The arguments of a forward, checked, and such that memory may grow. */
 interface Call {
   readonly engine: Engine;
   readonly x: Values;
   readonly shape: readonly number[];
   readonly geometry: Geometry;
   readonly out: Values | undefined;
+  /** The same as it was given. */
+  readonly given: unknown;
   readonly residual: Values | null;
   readonly mask: Uint8Array | null;
   readonly updateStats: boolean;
@@ -52,20 +57,21 @@ interface Call {
  */
 export function forward(
   layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, options: unknown, statistics: Moments | null,
-): Values {
+): Floats | Tensor {
   const call = callOf(layer, x, shapeOrOptions, options);
-  const count = statistics?.count ?? call.valid;
-  const mode = modeOf(layer, call, statistics, count);
-  const y = call.out ?? valuesLike(call.x);
+  const known = statistics && { count: statistics.count, mean: kept(statistics.mean), m2: kept(statistics.m2) };
+  const count = known?.count ?? call.valid;
+  const mode = modeOf(layer, call, known, count);
+  const y = call.out ?? valuesLike(call.x, layer.settings.dtype);
   const context = contextOf(layer, call, y, mode, count);
   releaseOnThrow(call.out ? [] : [y], () => {
-    if (call.valid === 0) normaliseNothing(layer, call, y, context, statistics);
-    else normaliseValues(layer, call, y, context, statistics);
+    if (call.valid === 0) normaliseNothing(layer, call, y, context, known);
+    else normaliseValues(layer, call, y, context, known);
   });
   layer.context = context;
   layer.replaceable = context;
   if (call.updateStats && layer.training && mode === 'batch' && count > 0) track(layer, context);
-  return y;
+  return resultOf(y, call.given);
 }
 
 function callOf(layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, maybeOptions: unknown): Call {
@@ -81,18 +87,16 @@ function callOf(layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, 
   const geometry = geometryOf(shape, layout, layer.channels);
   const { out, residual, mask = null, updateStats = true } = options;
   checkBoolean('updateStats', updateStats);
-  checkValues('x', x, dtype, shape, engine);
-  if (residual !== undefined) checkInput(residual, 'residual', 'x', x, dtype, shape, engine);
-  if (out !== undefined) {
-    checkOutput(out, 'x', x, dtype, shape, engine);
-    if (residual !== undefined) checkOutput(out, 'residual', residual, dtype, shape, engine);
-  }
+  const input = valuesOf('x', x, dtype, shape, engine);
+  const added = residual === undefined ? null : inputOf('residual', residual, 'x', input, dtype, shape, engine);
+  const output = out === undefined ? undefined : outputOf(out, 'x', input, dtype, shape, engine);
+  if (output !== undefined && added !== null) checkOverlap('out', output, 'residual', added, dtype);
   if (mask !== null) checkMask(mask, geometry);
   if (renorm !== null) checkRenorm(renorm);
   return {
-    engine, x, geometry, out, residual: residual ?? null, updateStats,
+    engine, x: input, geometry, out: output, given: out, residual: added, updateStats,
     shape: isTensor ? shape : [...shape],
-    mask: mask && keptFrom(engine, mask),
+    mask: mask && kept(mask),
     valid: mask === null ? geometry.outer * geometry.inner : countValid(mask),
   };
 }

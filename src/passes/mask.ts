@@ -13,11 +13,6 @@ export function checkMask(mask: unknown, { outer, inner }: Geometry): asserts ma
   }
 }
 
-/** A mask that survives growth of the memory: a copy if it is a view of that memory. */
-export function keptFrom(engine: Engine, mask: Uint8Array): Uint8Array {
-  return mask.buffer === engine.memory.buffer ? mask.slice() : mask;
-}
-
 /** Positions that are not masked, from `start` up to `end`. */
 export function countValid(mask: Uint8Array, start = 0, end = mask.length): number {
   let count = 0, i = start;

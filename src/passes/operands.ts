@@ -1,10 +1,11 @@
 /** Tensors and arrays as the passes see them: in place if all of them live in memory, otherwise through a stage. */
 
-import { type Engine, MemoryTensor } from '../runtime/engine.js';
+import type { Engine } from '../runtime/engine.js';
 import { BYTES, type DType, type Floats, type Geometry, type Pointer } from '../runtime/kernels.js';
 import { ALIGNMENT } from '../runtime/memory.js';
+import { MemoryView } from '../runtime/views.js';
 import { type Block, eachRun, startOf } from './blocks.js';
-import type { Values } from './values.js';
+import { byteOffsetOf, floatsIn, type Values } from './values.js';
 
 /** Bytes of memory that one call stages through: one channel of 32x112x112 floats, and no more, for memory is bounded. */
 const STAGE_BYTES = 32 * 112 * 112 * 4;
@@ -127,25 +128,25 @@ function throughStage<T extends Tensors>(engine: Engine, dtype: DType, geometry:
   const slots = Math.max(...names.map((name) => SLOTS[name])) + 1;
   const limit = Math.min(geometry.outer * geometry.pitch, Math.floor(STAGE_BYTES / slots / BYTES[dtype]));
   const bytes = Math.ceil((limit * BYTES[dtype]) / ALIGNMENT) * ALIGNMENT + STAGE_MARGIN;
-  const sources = names.map((name) => sourceOf(engine, dtype, tensors[name] as Floats));
+  const sources = names.map((name) => sourceOf(engine, tensors[name]!));
   const stage = engine.allocate(bytes * slots);
   const operands: { [N in Name]?: Operand | null } = {};
   for (const name of Object.keys(tensors) as Name[]) operands[name] = null;
   names.forEach((name, i) => {
-    const { byteOffset } = sources[names.findIndex((other) => SLOTS[other] === SLOTS[name])]!;
-    operands[name] = staged(engine, dtype, sources[i]!.array, geometry, stage + SLOTS[name] * bytes, byteOffset);
+    const first = sources[names.findIndex((other) => SLOTS[other] === SLOTS[name])]!;
+    const array = () => floatsIn(sources[i]!);
+    operands[name] = staged(engine, dtype, array, geometry, stage + SLOTS[name] * bytes, byteOffsetOf(first));
   });
   return { operands: operands as Operands<T>, limit, stage };
 }
 
-/** An array to be staged. A view of memory is made anew at use: making the stage may grow memory, and the view is lost then. */
-function sourceOf(engine: Engine, dtype: DType, array: Floats): { byteOffset: number; array: () => Floats } {
-  const pointer = pointerOf(engine, array), { byteOffset, length } = array;
-  return { byteOffset, array: pointer === null ? () => array : () => engine.floats(dtype, pointer, length) };
+/** Values to be staged. Making the stage may grow memory, so a view of that goes by its address from now on. */
+function sourceOf(engine: Engine, values: Values): Values {
+  return ArrayBuffer.isView(values) && pointerOf(engine, values) !== null ? new MemoryView(engine, values) : values;
 }
 
-/** The address of values that live in the runtime's memory, or null. */
+/** The address of values that live in the engine's memory, or null. */
 function pointerOf(engine: Engine, values: Values): Pointer | null {
-  if (values instanceof MemoryTensor) return values.pointer;
-  return values.buffer === engine.memory.buffer ? values.byteOffset : null;
+  if (ArrayBuffer.isView(values)) return values.buffer === engine.memory.buffer ? values.byteOffset : null;
+  return values.engine === engine ? values.pointer : null;
 }

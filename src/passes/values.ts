@@ -1,23 +1,34 @@
 /** What goes into `forward` and `backward` and comes out: typed arrays and tensors, and their checks. */
 import { isTypedArray, wrongArray, wrongKind, wrongValue } from '../checks.js';
-import { type Engine, MemoryTensor } from '../runtime/engine.js';
-import type { DType, Floats, FloatsOf } from '../runtime/kernels.js';
+import { type Engine, MemoryTensor, type Tensor } from '../runtime/engine.js';
+import { BYTES, type DType, type Floats, type FloatsOf } from '../runtime/kernels.js';
 import { elements, listed } from '../runtime/shape.js';
+import { current, located, MemoryView } from '../runtime/views.js';
 
-export type Values = Floats | MemoryTensor;
+/** What is computed on: arrays, those that live in the memory of a runtime by their address, and tensors. */
+export type Values = Floats | MemoryView<Floats> | MemoryTensor;
 
-/** @throws {TypeError} another kind, dtype or runtime. @throws {RangeError} another shape. */
-export function checkValues(
-  name: string, value: unknown, dtype: DType, shape: readonly number[], engine: Engine,
-): asserts value is Values {
+/**
+ * The values of an argument.
+ *
+ * @throws {TypeError} another kind, dtype or runtime. @throws {RangeError} another shape.
+ */
+export function valuesOf(name: string, value: unknown, dtype: DType, shape: readonly number[], engine: Engine): Values {
   if (!(value instanceof MemoryTensor)) {
     checkFloats(name, value, dtype, shape);
-    return;
+    return located(value);
   }
   if (value.engine !== engine) throw new TypeError(`"${name}" expected a Tensor of this module's runtime, got another's`);
   if (value.dtype !== dtype) throw new TypeError(`"${name}" expected dtype ${dtype}, got ${value.dtype}`);
   value.checkAlive(`"${name}"`);
   if (!sameShape(value.shape, shape)) throw wrongValue(name, `shape ${listed(shape)}`, listed(value.shape));
+  return value;
+}
+
+/** Checks values that have been kept. @throws {TypeError} disposed. @throws {RangeError} an array that has lost its buffer. */
+export function checkKept(name: string, values: Values, dtype: DType, shape: readonly number[]): void {
+  if (ArrayBuffer.isView(values)) checkFloats(name, values, dtype, shape);
+  else values.checkAlive();
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
@@ -35,47 +46,65 @@ export function checkFloats(
   if (!isTypedArray(value, type) || value.length !== length) throw wrongArray(name, value, type, length, ` (${shape.join('x')})`);
 }
 
-/** @throws {RangeError} two arrays share some bytes but do not start at the same one. */
-export function checkOverlap(nameA: string, a: Floats, nameB: string, b: Floats): void {
-  if (a.buffer !== b.buffer || a.byteOffset === b.byteOffset) return;
-  if (a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength) {
-    const bytes = ({ byteOffset, byteLength }: Floats) => `${byteOffset} to ${byteOffset + byteLength}`;
-    throw wrongValue(nameA, `to be "${nameB}" itself or apart from it`, `bytes ${bytes(a)} against ${bytes(b)} of one buffer`);
+/** @throws {RangeError} two of this dtype share some bytes but do not start at the same one. */
+export function checkOverlap(nameA: string, a: Values, nameB: string, b: Values, dtype: DType): void {
+  const startA = byteOffsetOf(a), startB = byteOffsetOf(b);
+  if (homeOf(a) !== homeOf(b) || startA === startB) return;
+  const endA = startA + a.length * BYTES[dtype], endB = startB + b.length * BYTES[dtype];
+  if (startA < endB && startB < endA) {
+    const got = `bytes ${startA} to ${endA} against ${startB} to ${endB} of one buffer`;
+    throw wrongValue(nameA, `to be "${nameB}" itself or apart from it`, got);
   }
-}
-
-/**
- * Checks an input that must be of the kind and shape of another.
- *
- * @throws {TypeError} one is a Tensor and the other is not; as `checkValues`.
- */
-export function checkInput(
-  value: unknown, name: string, otherName: string, other: Values, dtype: DType, shape: readonly number[], engine: Engine,
-): asserts value is Values {
-  const isTensor = other instanceof MemoryTensor;
-  if (value instanceof MemoryTensor !== isTensor) {
-    throw wrongKind(name, `a ${isTensor ? 'Tensor' : 'typed array'} as "${otherName}" is`, value);
-  }
-  checkValues(name, value, dtype, shape, engine);
-}
-
-/** Checks an output: of the kind of an input, and either that input itself or apart from it. */
-export function checkOutput(
-  out: unknown, name: string, input: Values, dtype: DType, shape: readonly number[], engine: Engine,
-): asserts out is Values {
-  checkInput(out, 'out', name, input, dtype, shape, engine);
-  if (!(input instanceof MemoryTensor)) checkOverlap('out', out as Floats, name, input);
 }
 
 /** Whether writing one writes the other, which begins at the same byte. */
 export function sameMemory(a: Values, b: Values): boolean {
-  if (a instanceof MemoryTensor || b instanceof MemoryTensor) return a === b;
-  return a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length > 0;
+  return homeOf(a) === homeOf(b) && byteOffsetOf(a) === byteOffsetOf(b) && a.length > 0;
 }
 
-/** The values as a typed array. */
+/** What holds the bytes of values: two have some in common only where this is the same. */
+function homeOf(values: Values): object {
+  return ArrayBuffer.isView(values) ? values.buffer : values.engine;
+}
+
+/** Where values begin in what holds them. */
+export function byteOffsetOf(values: Values): number {
+  return ArrayBuffer.isView(values) ? values.byteOffset : values.pointer;
+}
+
+/**
+ * The values of an input that must be of the kind and shape of another.
+ *
+ * @throws {TypeError} one is a Tensor and the other is not; as `valuesOf`.
+ */
+export function inputOf(
+  name: string, value: unknown, otherName: string, other: Values, dtype: DType, shape: readonly number[], engine: Engine,
+): Values {
+  const isTensor = other instanceof MemoryTensor;
+  if (value instanceof MemoryTensor !== isTensor) {
+    throw wrongKind(name, `a ${isTensor ? 'Tensor' : 'typed array'} as "${otherName}" is`, value);
+  }
+  return valuesOf(name, value, dtype, shape, engine);
+}
+
+/** The values of an output: of the kind of an input, and either that input itself or apart from it. */
+export function outputOf(
+  out: unknown, name: string, input: Values, dtype: DType, shape: readonly number[], engine: Engine,
+): Values {
+  const values = inputOf('out', out, name, input, dtype, shape, engine);
+  checkOverlap('out', values, name, input, dtype);
+  return values;
+}
+
+/** The values as a typed array, good until memory grows. */
 export function floatsIn(values: Values): Floats {
-  return values instanceof MemoryTensor ? values.data : values;
+  return values instanceof MemoryTensor ? values.data : current(values);
+}
+
+/** What the caller gets for an output: what they gave for it, but a new view where memory has grown under that. */
+export function resultOf(values: Values, given: unknown): Floats | Tensor {
+  if (values instanceof MemoryView) return given === undefined ? values.data : values.renew(given as Floats);
+  return values;
 }
 
 /** Runs `action`; if it throws, frees the results first, which nobody will see. */
@@ -88,10 +117,9 @@ export function releaseOnThrow(results: readonly Values[], action: () => void): 
   }
 }
 
-/** Values of the kind and shape of others; those of a tensor are arbitrary. */
-export function valuesLike(values: Values): Values {
-  if (values instanceof MemoryTensor) return values.engine.allocateTensor(values.shape, values.dtype);
-  return floatsOf(values[Symbol.toStringTag] === 'Float32Array' ? 'float32' : 'float64', values.length);
+/** Values of the kind and shape of others; those of a tensor are arbitrary, and no others are in memory. */
+export function valuesLike(values: Values, dtype: DType): Floats | MemoryTensor {
+  return values instanceof MemoryTensor ? values.engine.allocateTensor(values.shape, dtype) : floatsOf(dtype, values.length);
 }
 
 export function floatsOf(dtype: DType, length: number): FloatsOf {

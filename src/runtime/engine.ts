@@ -2,6 +2,7 @@ import { checkList, checkNumbers, checkOneOf, checkOptions, disposed, wrongKind 
 import { BYTES, type DType, type Floats, type Kernels, type Pointer } from './kernels.js';
 import { type Allocator, type Memory, SMALL_BYTES } from './memory.js';
 import { checkShape, elements } from './shape.js';
+import { current, located, type MemoryOwner, viewOf } from './views.js';
 
 /** An array in the memory of a runtime: passing it to `forward` or `backward` of the same runtime costs no copy. */
 export interface Tensor {
@@ -30,32 +31,49 @@ export interface Runtime {
   dispose(): void;
 }
 
-/** What the passes see of a runtime: kernels by element type, an allocator, and views made at use. */
-export class Engine implements Runtime {
-  readonly kind: 'wasm-simd' | 'javascript';
+/** What an engine has until it is disposed. */
+interface Resources {
+  readonly allocator: Allocator;
   readonly kernels: Record<DType, Kernels>;
-  readonly #allocator: Allocator;
-  #disposed = false;
+  /** The latest view of each tensor. Here and not in the tensors, which may be kept longer than the memory is needed. */
+  readonly views: WeakMap<MemoryTensor, Floats>;
+}
+
+/** What the passes see of a runtime: kernels by element type, an allocator, and views made at use. */
+export class Engine implements Runtime, MemoryOwner {
+  readonly kind: 'wasm-simd' | 'javascript';
+  /** The only way to the memory that outlives a call, so that whoever keeps an engine, a layer or a tensor does not keep that. */
+  #resources: Resources | null;
 
   constructor(kind: Engine['kind'], allocator: Allocator, kernels: Record<DType, Kernels>) {
     this.kind = kind;
-    this.kernels = kernels;
-    this.#allocator = allocator;
+    this.#resources = { allocator, kernels, views: new WeakMap() };
+  }
+
+  /** @throws {TypeError} disposed. */
+  get resources(): Resources {
+    if (this.#resources === null) throw disposed('runtime');
+    return this.#resources;
   }
 
   get memory(): Memory {
-    return this.#allocator.memory;
+    return this.resources.allocator.memory;
+  }
+
+  get kernels(): Record<DType, Kernels> {
+    return this.resources.kernels;
   }
 
   get bytesInUse(): number {
-    return this.#disposed ? 0 : this.#allocator.bytesInUse;
+    return this.#resources === null ? 0 : this.#resources.allocator.bytesInUse;
   }
 
   tensor(shape: readonly number[], init: { dtype?: DType; data?: ArrayLike<number> } = {}): Tensor {
     checkTensorArguments(shape, init);
-    const tensor = this.allocateTensor(shape, init.dtype ?? 'float32');
-    if (init.data) tensor.data.set(init.data);
-    else tensor.data.fill(0);
+    const data = located(init.data), tensor = this.allocateTensor(shape, init.dtype ?? 'float32');
+    const values = this.floats(tensor.dtype, tensor.pointer, tensor.length);
+    if (data) values.set(current(data)!);
+    else values.fill(0);
     return tensor;
   }
 
@@ -64,22 +82,24 @@ export class Engine implements Runtime {
     return new MemoryTensor(this, Object.freeze([...shape]), dtype);
   }
 
-  allocate(bytes: number): Pointer {
-    this.checkAlive();
-    return this.#allocator.allocate(bytes);
+  /** As `Allocator.allocate`. */
+  allocate(bytes: number, ahead = false): Pointer {
+    return this.resources.allocator.allocate(bytes, ahead);
   }
 
   free(pointer: Pointer): void {
-    if (!this.#disposed) this.#allocator.free(pointer);
+    this.#resources?.allocator.free(pointer);
   }
 
   /** Memory for one call, with arbitrary content. A small amount comes from a place that is always reserved. */
   allocateScratch(bytes: number): Pointer {
-    return bytes <= SMALL_BYTES ? this.#allocator.small : this.allocate(bytes);
+    const { allocator } = this.resources;
+    return bytes <= SMALL_BYTES ? allocator.small : allocator.allocate(bytes);
   }
 
   freeScratch(pointer: Pointer): void {
-    if (pointer !== this.#allocator.small) this.free(pointer);
+    const { allocator } = this.resources;
+    if (pointer !== allocator.small) allocator.free(pointer);
   }
 
   /** A view of T at a pointer, good until memory grows. */
@@ -89,16 +109,27 @@ export class Engine implements Runtime {
       : new Float64Array(this.memory.buffer, pointer, length);
   }
 
+  /** The view of a tensor: the same until memory grows. */
+  viewOf(tensor: MemoryTensor): Floats {
+    const { views, allocator: { memory } } = this.resources;
+    let view = views.get(tensor);
+    if (view?.buffer !== memory.buffer) {
+      view = viewOf<Floats>(this, tensor.dtype === 'float32' ? Float32Array : Float64Array, tensor.pointer, tensor.length);
+      views.set(tensor, view);
+    }
+    return view!;
+  }
+
   checkAlive(): void {
-    if (this.#disposed) throw disposed('runtime');
+    if (this.#resources === null) throw disposed('runtime');
   }
 
   get disposed(): boolean {
-    return this.#disposed;
+    return this.#resources === null;
   }
 
   dispose(): void {
-    this.#disposed = true;
+    this.#resources = null;
   }
 }
 
@@ -114,14 +145,13 @@ export class MemoryTensor implements Tensor {
   readonly dtype: DType;
   readonly length: number;
   #pointer: Pointer;
-  #view: Floats | undefined;
 
   constructor(engine: Engine, shape: readonly number[], dtype: DType) {
     this.engine = engine;
     this.shape = shape;
     this.dtype = dtype;
     this.length = elements(shape);
-    this.#pointer = engine.allocate(this.length * BYTES[dtype]);
+    this.#pointer = engine.allocate(this.length * BYTES[dtype], true);
   }
 
   /** @param what - this tensor, in the words of the error. @throws {TypeError} after dispose. */
@@ -137,17 +167,14 @@ export class MemoryTensor implements Tensor {
   }
 
   get data(): Floats {
-    const { pointer, engine } = this;
-    // A view is kept only as long as the buffer it looks at: growth replaces that.
-    if (this.#view?.buffer !== engine.memory.buffer) this.#view = engine.floats(this.dtype, pointer, this.length);
-    return this.#view!;
+    this.checkAlive();
+    return this.engine.viewOf(this);
   }
 
   dispose(): void {
     if (this.#pointer === 0) return;
     this.engine.free(this.#pointer);
     this.#pointer = 0;
-    this.#view = undefined;
   }
 }
 

@@ -4,6 +4,7 @@ import { floatsIn, type Values } from '../passes/values.js';
 import type { Runtime, Tensor } from '../runtime/engine.js';
 import type { Floats } from '../runtime/kernels.js';
 import { geometryOf } from '../runtime/shape.js';
+import { current, located } from '../runtime/views.js';
 import { moments } from './moments.js';
 
 /** What a batch says about a layer, [C] each. */
@@ -32,15 +33,17 @@ export function diagnose(
   checkBatchNorm('diagnose', bn);
   checkOptions('diagnose', options, ['mask', 'runtime']);
   const { mask, runtime = bn.runtime } = options;
+  // The moments may grow memory.
+  const keptX = located(x), keptMask = located(mask);
   const { mean, m2, count } = moments(x, shape, { layout: bn.layout, runtime, ...(mask && { mask }) });
   const { channels, inner, pitch } = geometryOf(shape, bn.layout, bn.channels);
   const { runningMean, runningVar, weight, eps } = bn;
   const meanShift = new Float64Array(bn.channels), varianceRatio = new Float64Array(bn.channels).fill(1);
   const dead = new Uint8Array(bn.channels), nonFinite = new Uint32Array(bn.channels);
-  const values = floatsIn(x as Values);
+  const values = floatsIn(keptX as Values), counts = current(keptMask);
   for (let i = 0; i < values.length; i++) {
     if (Number.isFinite(values[i]!)) continue;
-    if (mask?.[Math.floor(i / pitch) * inner + (i % inner)] !== 0) nonFinite[Math.floor(i / inner) % channels]!++;
+    if (counts?.[Math.floor(i / pitch) * inner + (i % inner)] !== 0) nonFinite[Math.floor(i / inner) % channels]!++;
   }
   for (let c = 0; c < bn.channels; c++) {
     const variance = m2[c]! / count;

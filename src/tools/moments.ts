@@ -1,15 +1,16 @@
 import { Context, type ForwardContext } from '../batchnorm/context.js';
 import { checkOneOf, checkOptions, isTypedArray, wrongKind, wrongValue } from '../checks.js';
 import { type ChannelTable, column, FIELDS, MEAN, newTable, VARIANCE } from '../passes/channel-table.js';
-import { checkMask, countValid, keptFrom } from '../passes/mask.js';
+import { checkMask, countValid } from '../passes/mask.js';
 import { measure } from '../passes/passes.js';
 import type { Moments } from '../passes/statistics.js';
-import { checkValues } from '../passes/values.js';
+import { valuesOf } from '../passes/values.js';
 import { Workspace } from '../passes/workspace.js';
 import { checkRuntime, MemoryTensor, type Runtime, type Tensor } from '../runtime/engine.js';
 import type { Floats } from '../runtime/kernels.js';
 import { sharedRuntime } from '../runtime/runtime.js';
 import { checkShape, geometryOf, type Layout } from '../runtime/shape.js';
+import { kept } from '../runtime/views.js';
 
 /**
  * Statistics of each channel: count, mean and sum of squared deviations, in f64. Parts of a batch merge by `mergeMoments`.
@@ -32,13 +33,13 @@ export function moments(
   const channels = shape[layout === 'channels-first' ? 1 : shape.length - 1] ?? 0;
   const geometry = geometryOf(shape, layout, channels);
   const dtype = x instanceof MemoryTensor ? x.dtype : isTypedArray(x, 'Float64Array') ? 'float64' : 'float32';
-  checkValues('x', x, dtype, shape, engine);
+  const values = valuesOf('x', x, dtype, shape, engine);
   if (mask !== null) checkMask(mask, geometry);
 
   const count = mask === null ? geometry.outer * geometry.inner : countValid(mask);
-  const table = newTable(channels), counted = mask && { bytes: keptFrom(engine, mask), total: count };
+  const table = newTable(channels), counted = mask && { bytes: kept(mask), total: count };
   if (count > 0 && channels > 0) {
-    new Workspace(engine, dtype).use(geometry, { x }, counted, (memory, operands) => { measure(memory, operands.x, table); });
+    new Workspace(engine, dtype).use(geometry, { x: values }, counted, (memory, operands) => { measure(memory, operands.x, table); });
   }
   return { count, ...meanAndM2(table, count) };
 }

@@ -6,7 +6,7 @@ import { checkMoments, type Moments } from '../passes/statistics.js';
 import type { Runtime } from '../runtime/engine.js';
 import { listed } from '../runtime/shape.js';
 import { moments } from './moments.js';
-import type { Batch } from './parts.js';
+import { type Batch, inTurn } from './parts.js';
 
 /**
  * How batches become running statistics. 'paper': the mean of the batch means and of the unbiased batch variances, Ioffe &
@@ -41,7 +41,8 @@ export function recalibrate(
   checkBatchNorm('recalibrate', bn);
   checkOptions('recalibrate', options, ['estimator', 'runtime']);
   const { estimator = 'paper', runtime = bn.runtime } = options;
-  return estimate('recalibrate', bn, batches, estimator, '{ x, shape }', (batch) => {
+  const inOrder = isIterable<Batch>(batches) ? inTurn(batches) : batches;
+  return estimate('recalibrate', bn, inOrder, estimator, '{ x, shape }', (batch) => {
     if (typeof batch !== 'object' || batch === null) throw wrongKind('batches', '{ x, shape }', batch);
     const { x, shape, mask } = batch;
     const part = moments(x, shape, { layout: bn.layout, runtime, ...(mask && { mask }) });
