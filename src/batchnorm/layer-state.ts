@@ -2,7 +2,7 @@ import { disposed } from '../checks.js';
 import type { ChannelTable } from '../passes/channel-table.js';
 import { newTable } from '../passes/channel-table.js';
 import { floatsOf } from '../passes/values.js';
-import { Workspace } from '../passes/workspace.js';
+import { LastingWorkspace, type Workspace } from '../passes/workspace.js';
 import type { Engine } from '../runtime/engine.js';
 import type { FloatsOf } from '../runtime/kernels.js';
 import { sharedRuntime } from '../runtime/runtime.js';
@@ -33,7 +33,7 @@ export class LayerState {
   /** Of the latest backward: the arrays that it returned. */
   gradients: { readonly weight: FloatsOf | null; readonly bias: FloatsOf | null } = NONE;
   #runtime: Engine | undefined;
-  #workspace: Workspace | undefined;
+  readonly #workspace: LastingWorkspace;
   #disposed = false;
 
   constructor(channels: number, settings: Settings, runtime: Engine | undefined) {
@@ -46,6 +46,7 @@ export class LayerState {
     this.runningMean = trackRunningStats ? vector(0) : null;
     this.runningVar = trackRunningStats ? vector(1) : null;
     this.#runtime = runtime;
+    this.#workspace = new LastingWorkspace(dtype);
   }
 
   /** The runtime that computes. @throws {TypeError} the layer or the runtime has been disposed. */
@@ -57,8 +58,7 @@ export class LayerState {
   }
 
   workspace(engine: Engine): Workspace {
-    this.#workspace ??= new Workspace(engine, this.settings.dtype);
-    return this.#workspace;
+    return this.#workspace.on(engine);
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Engine } from '../runtime/engine.js';
 import type { DType, Geometry } from '../runtime/kernels.js';
+import type { Memory } from '../runtime/memory.js';
 import { MOST_CHANNELS } from './blocks.js';
 import { type CountedMask, MemoryMask, UNMASKED } from './mask.js';
 import { type Operands, reach, type Tensors } from './operands.js';
@@ -41,5 +42,27 @@ export class Workspace {
       copy?.free();
       if (stage) engine.free(stage);
     }
+  }
+}
+
+/**
+ * A workspace to be used again, for whoever may outlive the engine: kept by memory and weakly, since its views would keep the
+ * memory of an engine that has been disposed.
+ */
+export class LastingWorkspace {
+  readonly #dtype: DType;
+  readonly #workspaces = new WeakMap<Memory, Workspace>();
+
+  constructor(dtype: DType) {
+    this.#dtype = dtype;
+  }
+
+  on(engine: Engine): Workspace {
+    let workspace = this.#workspaces.get(engine.memory);
+    if (workspace === undefined) {
+      workspace = new Workspace(engine, this.#dtype);
+      this.#workspaces.set(engine.memory, workspace);
+    }
+    return workspace;
   }
 }

@@ -1,6 +1,6 @@
 /** Where the tensors of a tfjs backend are, and how results become tensors of it. */
 import type { DataId, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
-import { Workspace } from '../passes/workspace.js';
+import { LastingWorkspace, Workspace } from '../passes/workspace.js';
 import { Engine } from '../runtime/engine.js';
 import { ALIGNMENT, type Allocator, type Memory, SMALL_BYTES } from '../runtime/memory.js';
 import { reference } from '../runtime/reference.js';
@@ -145,8 +145,7 @@ class BackendAllocator implements Allocator {
 /** Tensors as arrays outside, brought into the memory of the shared runtime block by block. */
 class ArrayDevice implements Device {
   readonly #backend: KernelBackend;
-  #engine: Engine | undefined;
-  #workspace: Workspace | undefined;
+  readonly #workspace = new LastingWorkspace('float32');
 
   constructor(backend: KernelBackend) {
     this.#backend = backend;
@@ -157,12 +156,7 @@ class ArrayDevice implements Device {
   }
 
   get workspace(): Workspace {
-    const { engine } = this;
-    if (engine !== this.#engine) {
-      this.#engine = engine;
-      this.#workspace = new Workspace(engine, 'float32');
-    }
-    return this.#workspace!;
+    return this.#workspace.on(this.engine);
   }
 
   locate({ dataId, dtype }: TensorInfo): Source {
