@@ -2,15 +2,18 @@ import { checkNumber, checkOneOf, checkOptions, wrongKind } from '../checks.js';
 import { Engine, type Runtime } from './engine.js';
 import { BufferMemory, FirstFit, MAXIMUM_BYTES, PAGE } from './memory.js';
 import { reference } from './reference.js';
-import { refusal, wasmKernels } from './wasm.js';
+import { refusal, wasmKernels, wasmMemory } from './wasm.js';
 
 /** Options of {@link createRuntime}. */
 export interface RuntimeOptions {
-  /** Default: 'wasm-simd' where the engine allows it, otherwise 'javascript', with a warning the first time. */
+  /** Default: 'wasm-simd' where the engine allows it and has memory for it, otherwise 'javascript', with a warning the first time. */
   kind?: 'wasm-simd' | 'javascript';
   /** The kernel module, compiled or as bytes, for hosts that forbid compiling the packaged bytes at run time. */
   module?: WebAssembly.Module | BufferSource;
-  /** Upper bound of the memory, in bytes; default and most: 4 GiB less 64 KiB. */
+  /**
+   * Upper bound of the memory, in bytes; default and most: 4 GiB less 64 KiB. No address space beyond it is asked for either,
+   * though an engine may reserve more: V8 up to 10 GiB, whatever the bound.
+   */
   maximumBytes?: number;
 }
 
@@ -20,32 +23,45 @@ export interface RuntimeOptions {
  * 'javascript' is the plain TypeScript implementation of the same kernels, with the same API.
  *
  * @throws {TypeError} where 'wasm-simd' is asked for and the engine has no WebAssembly SIMD or forbids compiling it.
+ * @throws {RangeError} where it is asked for and the engine has no memory for it.
  */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
   checkRuntimeOptions(options);
   const { module, maximumBytes = MAXIMUM_BYTES } = options;
   const kind = options.kind ?? (module ? 'wasm-simd' : defaultKind());
-  if (kind === 'javascript') {
-    const memory = new BufferMemory(1);
-    return new Engine(kind, new FirstFit(memory, maximumBytes), reference(memory));
-  }
+  if (kind === 'javascript') return plainEngine(maximumBytes);
   const reason = module && typeof WebAssembly === 'object' ? undefined : refusal();
   if (reason !== undefined) {
     throw new TypeError(`kind 'wasm-simd' expected an engine that compiles WebAssembly SIMD, got one that does not: ${reason}`);
   }
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: Math.floor(maximumBytes / PAGE) });
+  const memory = wasmMemory(Math.floor(maximumBytes / PAGE));
+  if (typeof memory === 'string') {
+    if (options.kind || module) throw new RangeError(`kind 'wasm-simd' expected memory for WebAssembly, got none: ${memory}`);
+    sayThatPlainKernelsStepIn(memory);
+    return plainEngine(maximumBytes);
+  }
   return new Engine(kind, new FirstFit(memory, maximumBytes), wasmKernels(memory, module));
+}
+
+function plainEngine(maximumBytes: number): Engine {
+  const memory = new BufferMemory(1);
+  return new Engine('javascript', new FirstFit(memory, maximumBytes), reference(memory));
+}
+
+/** 'wasm-simd' where the engine allows it; otherwise 'javascript', and a warning. */
+function defaultKind(): Runtime['kind'] {
+  const reason = refusal();
+  if (reason === undefined) return 'wasm-simd';
+  sayThatPlainKernelsStepIn(reason);
+  return 'javascript';
 }
 
 let warned = false;
 
-/** 'wasm-simd' where the engine allows it; otherwise 'javascript', and a warning, once, that says what stands in the way. */
-function defaultKind(): Runtime['kind'] {
-  const reason = refusal();
-  if (reason === undefined) return 'wasm-simd';
+/** Once, and with what stands in the way. */
+function sayThatPlainKernelsStepIn(reason: string): void {
   if (!warned) globalThis.console?.warn(`batchnorm-wasm: the plain kernels step in, which are several times slower: ${reason}`);
   warned = true;
-  return 'javascript';
 }
 
 let shared: Engine | undefined;

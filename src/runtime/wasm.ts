@@ -12,8 +12,21 @@ export function refusal(): string | undefined {
     packaged();
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
+}
+
+/** A memory for the kernels; or why this engine has none, for instance since its address space is limited. */
+export function wasmMemory(maximumPages: number): WebAssembly.Memory | string {
+  try {
+    return new WebAssembly.Memory({ initial: 1, maximum: maximumPages });
+  } catch (error) {
+    return reasonOf(error);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /**
