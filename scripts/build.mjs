@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { bundle } from './bundle.mjs';
+import { bundle, declareModules } from './bundle.mjs';
 import { embed } from './embed.mjs';
 
 /** In this order. A step is up to date while what it reads and what it writes are the same as when it last ended. */
@@ -24,6 +24,7 @@ const STEPS = [
     async run() {
       await bundle();
       execute('tsc', '-p', 'tsconfig.build.json');
+      declareModules();
     },
   },
 ];

@@ -1,9 +1,11 @@
-// Makes the JavaScript of dist/ from src/: a file for each entry, and for entries with kernels one more for the `workerd` condition.
+// Makes the JavaScript of dist/ from src/: a file for each entry, for entries with kernels one more for the `workerd` condition,
+// and the same as CommonJS in dist/cjs/, which every host loads that does not bundle: so a process has one copy, imported or
+// required.
 //
 // Names and lines stay as they are: classes keep theirs, stack traces can be read, and an error that nobody catches is
 // printed with the line that threw it, not with the whole package. What minifies the application minifies them.
-import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
 import { build } from 'esbuild';
 
 /** One for each subpath of package.json's exports that is code. What entries with kernels share becomes a chunk. */
@@ -50,10 +52,32 @@ const loaderWhenCalled = {
 
 export async function bundle() {
   for (const name of readdirSync('dist')) if (name !== 'kernels.wasm') rmSync(`dist/${name}`, { recursive: true });
-  await Promise.all([
+  const [withKernels, withoutKernels] = await Promise.all([
     // gzip does better with the kernels' text before the code than in its midst.
-    build({ ...settings, outdir: 'dist', inject: ['src/runtime/binary.ts'], plugins: [loaderWhenCalled] }),
-    build({ ...settings, entryPoints: WITHOUT_KERNELS, outdir: 'dist' }),
+    build({ ...settings, outdir: 'dist', inject: ['src/runtime/binary.ts'], plugins: [loaderWhenCalled], metafile: true }),
+    build({ ...settings, entryPoints: WITHOUT_KERNELS, outdir: 'dist', metafile: true }),
     build({ ...settings, outdir: 'dist/workerd', plugins: [loaderWhenCalled, moduleFromHost] }),
   ]);
+  await commonJs({ ...withKernels.metafile.outputs, ...withoutKernels.metafile.outputs });
+}
+
+/** The files of dist/ as CommonJS, each with its name, and for each entry an ES module of the same exports. */
+async function commonJs(outputs) {
+  await build({ entryPoints: Object.keys(outputs), outdir: 'dist/cjs', format: 'cjs', platform: 'node', target: settings.target });
+  writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
+  for (const [path, { entryPoint, exports }] of Object.entries(outputs)) {
+    if (entryPoint) writeFileSync(`dist/cjs/${basename(path, '.js')}.mjs`, `export { ${exports.join(', ')} } from './${basename(path)}';\n`);
+  }
+}
+
+/**
+ * For each entry, declarations for those who import it. All others are in dist/cjs/, for those who require it: an ES module
+ * may import the types of CommonJS, but not the other way round, and two sets would be two incompatible classes.
+ */
+export function declareModules() {
+  for (const source of Object.values({ ...WITH_KERNELS, ...WITHOUT_KERNELS })) {
+    const path = source.replace('src/', 'dist/').replace('.ts', '.d.ts'), target = source.replace('src/', 'dist/cjs/').replace('.ts', '.js');
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, `export * from '${relative(dirname(path), target).replace(/^(?!\.)/, './')}';\n`);
+  }
 }

@@ -4,12 +4,14 @@
  */
 import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Browser, LaunchOptions } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { executableOf, start } from '../browsers.js';
+import { FILES } from '../type-promises.js';
+import { errorsIn } from '../typescript.js';
 import { outputOf, type PageOutput, served } from './pages.js';
 import { PAGE, WAYS } from './ways.js';
 
@@ -20,7 +22,7 @@ interface Report {
 }
 
 const project = inject('project'), run = promisify(execFile);
-const tools = fileURLToPath(new URL('node_modules/', import.meta.url));
+const tools = fileURLToPath(new URL('node_modules/', import.meta.url)), rootModules = fileURLToPath(new URL('../../node_modules', import.meta.url));
 
 /** A line of the table for each host that was run. */
 const table: { host: string; how: string; kernels: string }[] = [];
@@ -30,7 +32,9 @@ const MAIN = "import * as library from 'batchnorm-wasm';\nimport { report } from
 const REQUIRING = "const library = require('batchnorm-wasm');\nimport('./outputs.mjs').then(({ report }) => console.log(report(library)));\n";
 
 beforeAll(async () => {
-  await cp(fileURLToPath(new URL('outputs.js', import.meta.url)), join(project, 'outputs.mjs'));
+  const outputs = fileURLToPath(new URL('outputs.js', import.meta.url)), { transform } = await import('esbuild');
+  await cp(outputs, join(project, 'outputs.mjs'));
+  await writeFile(join(project, 'outputs.cjs'), (await transform(await readFile(outputs, 'utf8'), { format: 'cjs' })).code);
   await writeFile(join(project, 'main.mjs'), MAIN);
   await writeFile(join(project, 'main.cjs'), REQUIRING);
   await writeFile(join(project, 'index.html'), PAGE);
@@ -111,43 +115,115 @@ const worker :Workerd.Worker = (
   check('workerd', 'static import of the module', /\{.*\}/.exec(stdout + stderr)![0]);
 });
 
-it.each(['29', '30'])('jest %s with jsdom', async (version) => {
-  const folder = join(project, `jest-${version}`);
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'package.json'), JSON.stringify({
-    // What jest says of ES modules: none is transformed, and Node gets --experimental-vm-modules.
-    jest: { transform: {}, testMatch: ['**/*.test.mjs'], testEnvironment: join(tools, `jest-environment-jsdom-${version}`) },
-  }));
-  await writeFile(join(folder, 'batchnorm.test.mjs'), `import { writeFileSync } from 'node:fs';
+describe.each(['29', '30'].flatMap((version) => ['node', 'jsdom'].map((environment) => ({ version, environment }))))(
+  'jest $version in $environment', ({ version, environment }) => {
+    const where = environment === 'jsdom' ? ' with jsdom' : '';
+
+    /** Runs a test file in a project of its own, and returns what it reported. */
+    async function reportOf(file: string, code: string, flags: string[], settings: object): Promise<string> {
+      const folder = join(project, `jest-${version}-${environment}${extname(file)}`);
+      await mkdir(folder, { recursive: true });
+      await writeFile(join(folder, file), code);
+      await writeFile(join(folder, 'package.json'), JSON.stringify({
+        jest: { ...(environment === 'jsdom' && { testEnvironment: join(tools, `jest-environment-jsdom-${version}`) }), ...settings },
+      }));
+      await run(process.execPath, [...flags, join(tools, `jest-${version}/bin/jest.js`)], { cwd: folder, env: { ...process.env, NODE_OPTIONS: '' } });
+      return readFile(join(folder, 'report.json'), 'utf8');
+    }
+
+    it('require, with the defaults', async () => {
+      const report = await reportOf('batchnorm.test.js', `const { writeFileSync } = require('node:fs');
+const library = require('batchnorm-wasm');
+const { report } = require('../outputs.cjs');
+test('runs', () => {
+  expect(typeof document).toBe('${environment === 'jsdom' ? 'object' : 'undefined'}');
+  writeFileSync('report.json', report(library));
+}, 60_000);
+test('runs on TensorFlow.js', () => {
+  const tf = { ...require('@tensorflow/tfjs-core'), ...require('@tensorflow/tfjs-layers') };
+  require('@tensorflow/tfjs-backend-cpu');
+  const { y } = require('batchnorm-wasm/tfjs').registerBatchNorm(tf).batchNorm(tf.tensor2d([[1], [3]]), { eps: 0 });
+  expect(Array.from(y.dataSync())).toEqual([-1, 1]);
+});
+`, [], { modulePaths: [rootModules] });
+      check(`jest ${version}`, `\`require\`${where}`, report);
+    });
+
+    it('import, with --experimental-vm-modules, of the copy that require gives', async () => {
+      // What jest says of ES modules: none is transformed, and Node gets --experimental-vm-modules.
+      const report = await reportOf('batchnorm.test.mjs', `import { writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import * as library from 'batchnorm-wasm';
 import { report } from '../outputs.mjs';
 test('runs', () => {
-  expect(document.body).toBeDefined();
+  expect(typeof document).toBe('${environment === 'jsdom' ? 'object' : 'undefined'}');
+  expect(createRequire(import.meta.url)('batchnorm-wasm').BatchNorm).toBe(library.BatchNorm);
   writeFileSync('report.json', report(library));
 }, 60_000);
+`, ['--experimental-vm-modules'], { transform: {}, testMatch: ['**/*.test.mjs'] });
+      check(`jest ${version}`, `\`--experimental-vm-modules\`${where}`, report);
+    });
+  },
+);
+
+describe('import and require give one copy', () => {
+  const node = (version: string, ...flags: string[]): [string, string, string[]] =>
+    [['Node', version, ...flags].join(' '), join(tools, `node-${version}/bin/node`), flags];
+
+  it.each([
+    node('20'), node('22'), node('24'), node('26'),
+    node('20', '--no-experimental-require-module'), node('22', '--no-experimental-require-module'),
+    ['Bun', join(tools, '@oven/bun-linux-x64/bin/bun'), []],
+    ['Deno', join(tools, '@deno/linux-x64-glibc/deno'), ['run', '--allow-read', '--allow-env']],
+  ] as [string, string, string[]][])('in %s, whose tensors and layers work together', async (_, command, flags) => {
+    await writeFile(join(project, 'one.cjs'), `const required = require('batchnorm-wasm'), tfjs = require('batchnorm-wasm/tfjs');
+Promise.all([import('batchnorm-wasm'), import('batchnorm-wasm/tfjs')]).then(([imported, other]) => {
+  const runtime = imported.createRuntime(), x = runtime.tensor([2, 1], { data: [1, 3] });
+  const y = new required.BatchNorm(1, { runtime, eps: 0 }).forward(x);
+  console.log(JSON.stringify({
+    same: [required.BatchNorm === imported.BatchNorm, tfjs.registerBatchNorm === other.registerBatchNorm],
+    missing: Object.keys(required).filter((name) => !(name in imported)), y: [...y.data],
+  }));
+});
 `);
-  await run(process.execPath, ['--experimental-vm-modules', join(tools, `jest-${version}/bin/jest.js`)], { cwd: folder });
-  check(`jest ${version}`, 'jsdom, `--experimental-vm-modules`', await readFile(join(folder, 'report.json'), 'utf8'));
+    const printed = JSON.parse(await printedBy(command, [...flags, 'one.cjs'], { DENO_NO_UPDATE_CHECK: '1', DENO_DIR: join(project, '.deno') }));
+    expect(printed).toEqual({ same: [true, true], missing: [], y: [-1, 1] });
+  });
 });
 
 describe('TypeScript', () => {
-  const tsc = fileURLToPath(new URL('../../node_modules/@typescript/native/bin/tsc', import.meta.url));
+  const compilers: Record<string, string> = { 7: join(rootModules, '@typescript/native/bin/tsc') };
+  for (const version of ['5.0', '5.6', '5.9']) compilers[version] = join(tools, `typescript-${version}/bin/tsc`);
   const SOURCE = `import { BatchNorm } from 'batchnorm-wasm';
-const bn: BatchNorm = new BatchNorm(2, { convention: 'keras' });
+import type { BatchNormOptions } from 'batchnorm-wasm';
+const options: BatchNormOptions = { convention: 'keras' };
+const bn: BatchNorm = new BatchNorm(2, options);
 const y: Float32Array = bn.forward(Float32Array.of(1, 2, 3, 4), [2, 2]);
 // @ts-expect-error: an option that there is not
 new BatchNorm(2, { epsilon: 1e-3 });
 export default y;
 `;
 
-  it.each([
-    ['an ES module, nodenext', 'consumer.mts', ['--module', 'nodenext']],
-    ['CommonJS, nodenext', 'consumer.cts', ['--module', 'nodenext']],
-    ['an ES module, node16', 'consumer16.mts', ['--module', 'node16']],
-    ['a bundler', 'bundler.ts', ['--module', 'esnext', '--moduleResolution', 'bundler']],
-  ])('finds the types in %s', async (_, file, options) => {
-    await writeFile(join(project, file), SOURCE);
-    await printedBy(process.execPath, [tsc, '--noEmit', '--strict', '--target', 'es2022', '--types', '', ...options, file]);
+  describe.each(Object.keys(compilers))('%s', (version) => {
+    it('keeps what the declarations promise, and has nothing against them', () => {
+      const errors = errorsIn(FILES, join(project, `types-${version}`), compilers[version], { skipLibCheck: false });
+      expect(Object.values(errors).flat()).toEqual([]);
+    });
+
+    const ways: [string, string, object][] = [
+      ['an ES module, nodenext', 'consumer.mts', {}],
+      ['CommonJS, nodenext', 'consumer.cts', {}],
+      ['an ES module, node16', 'consumer.mts', { module: 'node16', moduleResolution: 'node16' }],
+      ['CommonJS, node16', 'consumer.cts', { module: 'node16', moduleResolution: 'node16' }],
+      ['a bundler', 'consumer.ts', { module: 'esnext', moduleResolution: 'bundler' }],
+    ];
+    // TypeScript 7 has none of these two any more.
+    if (version !== '7') ways.push(['CommonJS, node10', 'consumer.ts', { module: 'commonjs', moduleResolution: 'node10' }]);
+
+    it.each(ways)('finds the types in %s', (way, file, options) => {
+      const errors = errorsIn({ [file]: SOURCE }, join(project, `${way.replaceAll(/\W+/g, '-')}-${version}`), compilers[version], { skipLibCheck: true, ...options });
+      expect(errors).toEqual({ [file]: [] });
+    });
   });
 });
 
