@@ -1,6 +1,6 @@
 /** Batches of MNIST, and the parts of them that ranks have. */
 import type { DType, Floats } from 'batchnorm-wasm';
-import { type Dataset, PIXELS } from '../mnist/data.js';
+import { type Dataset, PIXELS } from '../mnist/dataset.js';
 import { type Part, uniformOf } from './network.js';
 
 /** Endless batches of `size` images, in a new order each epoch, as rows of the set. */

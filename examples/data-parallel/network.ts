@@ -1,7 +1,7 @@
 /** The network of section 4.1 by hand, so that its forward can wait for other processes: 784, 3 x 100 sigmoid units, 10 classes. */
 import { BatchNorm, type DType, type Floats, type Gradients } from 'batchnorm-wasm';
 import { type Group, sumOver, syncBackward, syncForward, syncStep } from 'batchnorm-wasm/sync';
-import { CLASSES, PIXELS } from '../mnist/data.js';
+import { CLASSES, PIXELS } from '../mnist/dataset.js';
 
 const SIZES = [PIXELS, 100, 100, 100, CLASSES];
 const STDDEV = 0.1;

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import type { DType } from 'batchnorm-wasm';
 import { type Group, gatherNumbers, mpiGroup, natsGroup } from 'batchnorm-wasm/sync';
-import { readDataset } from '../mnist/data.js';
+import { readDataset } from '../mnist/dataset.js';
 import { boundsOf, partOf, rowsOfBatches } from './batches.js';
 import { Network } from './network.js';
 

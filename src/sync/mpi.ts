@@ -23,6 +23,8 @@ const FUNCTIONS = [
 
 /** How often a collective is looked at before other work of this process gets its turn: most are there by then. */
 const LOOKS = 200;
+/** Milliseconds after which a rank that waits leaves its core to others, who may be the ones that it waits for. */
+const BUSY = 2;
 
 /**
  * The group of all processes of a job: `mpirun -n 4 node train.js`, with `npm install koffi`. Collectives can wait in place.
@@ -100,13 +102,13 @@ class MpiGroup implements Group {
     this.#running++;
     const result = (async () => {
       await before.catch(() => {});
-      const steps = this.#gather(part);
+      const steps = this.#gather(part), start = performance.now();
       for (;;) {
         for (let look = 0; look < LOOKS; look++) {
           const { done, value } = steps.next();
           if (done) return value;
         }
-        await nextTurn();
+        await turn(performance.now() - start < BUSY ? 0 : 1);
       }
     })();
     this.#last = result;
@@ -172,7 +174,11 @@ class MpiGroup implements Group {
   }
 }
 
-function nextTurn(): Promise<void> {
+/** Lets other work of this process run, at once or after a pause. */
+function turn(milliseconds: number): Promise<void> {
   const { setImmediate } = globalThis as unknown as { setImmediate(callback: () => void): void };
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => {
+    if (milliseconds === 0) setImmediate(resolve);
+    else setTimeout(resolve, milliseconds);
+  });
 }
