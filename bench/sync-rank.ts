@@ -1,8 +1,8 @@
 /** One process of bench/sync.ts: ENGINE PORT RUN RANK SIZE. Prints its figures as a line of JSON. */
 import { fileURLToPath } from 'node:url';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
-import { BatchNorm } from '../dist/index.js';
-import { broadcastGroup, type Group, messageGroup, mpiGroup, natsGroup, redisGroup, syncBackward, syncForward } from '../dist/sync.js';
+import { BatchNorm } from 'batchnorm-wasm';
+import { broadcastGroup, type Group, messageGroup, mpiGroup, natsGroup, redisGroup, syncBackward, syncForward } from 'batchnorm-wasm/sync';
 
 export const CHANNELS = [64, 512, 2048];
 const ROUNDS = 100, WARM = 20;
@@ -65,7 +65,7 @@ async function run(engine: string, port: number, options: { run: string; rank: n
 /** Threads of one process: this file again in each. */
 async function threads(size: number): Promise<Figures> {
   const { build } = await import('esbuild');
-  const { outputFiles } = await build({ entryPoints: [fileURLToPath(import.meta.url)], bundle: true, write: false, format: 'esm', platform: 'node', packages: 'external' });
+  const { outputFiles } = await build({ entryPoints: [fileURLToPath(import.meta.url)], bundle: true, write: false, format: 'esm', platform: 'node', external: ['koffi', 'ioredis', '@nats-io/*', 'esbuild'] });
   const script = new URL(`data:text/javascript;base64,${Buffer.from(outputFiles[0]!.contents).toString('base64')}`);
   const all = await Promise.all(Array.from({ length: size }, (_, rank) => new Promise<Figures>((resolve, reject) => {
     const worker = new Worker(script, { workerData: { rank, size } });
