@@ -1,6 +1,6 @@
 /**
  * What communication costs: one all-gather of a layer's statistics and a synchronised forward and backward, on each engine with 2
- * and 4 processes, beside the same without others. Medians of the slowest rank, in microseconds. npm run bench:sync
+ * and 4 processes, beside the same without others. Medians of the slowest rank, in microseconds. npm run bench -- sync
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

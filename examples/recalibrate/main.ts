@@ -11,7 +11,7 @@ import { Network } from '../data-parallel/network.js';
 import { readDataset } from '../mnist/dataset.js';
 import { hashOf, loadNetwork, type Plan, saveNetwork, workerOf } from './shard.js';
 
-const HELP = `Usage: npm run example:recalibrate -- --queue <address> [options]
+const HELP = `Usage: npm run example -- recalibrate --queue <address> [options]
 
 Trains the MNIST network for some steps, then recomputes its running statistics over the training
 images: one process after the other, then by workers that take shards from a queue.
