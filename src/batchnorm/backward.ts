@@ -27,7 +27,7 @@ export interface Parameter<A extends FloatsOf = FloatsOf> {
 export interface BackwardOptions<A, Wanted extends boolean = boolean> {
   /** Of which forward; default: the latest. */
   context?: ForwardContext;
-  /** Receives dx; of the shape and type of dy. May be dy itself. */
+  /** Receives dx; of the shape and type of dy. May be dy itself. Returned as `out` of `forward` is. */
   out?: A;
   /** Whether dweight and dbias are wanted; default true. */
   parameters?: Wanted;

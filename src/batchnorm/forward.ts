@@ -19,7 +19,10 @@ import { checkRenorm, weightOfBatch } from './options.js';
 
 /** Options of one `forward`, of arrays or tensors of one type. */
 export interface ForwardOptions<A, Out extends A = A> {
-  /** Written and returned; of the shape and type of x. May be the residual itself, or x where no backward will follow. */
+  /**
+   * Written and returned; of the shape and type of x. May be the residual itself, or x where no backward will follow. A view of
+   * the memory of a runtime that the call has made grow is returned as a new view of the same place.
+   */
   out?: Out;
   /** Added after the affine map, before the activation; of the shape and type of x. */
   residual?: A;

@@ -6,7 +6,7 @@ import { current, located, type MemoryOwner, viewOf } from './views.js';
 
 /** An array in the memory of a runtime: passing it to `forward` or `backward` of the same runtime costs no copy. */
 export interface Tensor {
-  /** The values, row-major. Always current: read it again after anything that may have made tensors. */
+  /** The values, row-major: a view of the memory. Read it again after anything that may have made tensors: growth empties it. */
   readonly data: Floats;
   readonly shape: readonly number[];
   readonly dtype: DType;

@@ -73,5 +73,7 @@ export function current<T>(value: T | MemoryView<T>): T {
 
 /** The value as it is, but a copy of a typed array that lives in the memory of a runtime. For small ones. */
 export function kept<A extends TypedArray>(array: A): A {
-  return located(array) === array ? array : array.slice() as A;
+  const values = located(array);
+  // Not of the array itself: the slice() of a Node Buffer is no copy.
+  return values instanceof MemoryView ? values.data.slice() as A : array;
 }

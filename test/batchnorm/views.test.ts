@@ -148,6 +148,16 @@ describe.each(SETTINGS)('views of the memory of $of runtime, $left bytes before 
     expectSame(backwardGhost(bn, view('dy'), actual.contexts), backwardGhost(plain, dy, expected.contexts));
   });
 
+  it('are a mask of a kind whose slice() is no copy, as that of a Node Buffer is none', () => {
+    class Sharing extends Uint8Array<ArrayBuffer> {
+      override slice(start?: number, end?: number) { return this.subarray(start, end); }
+    }
+    const { bn, plain, shape, arrays, mask, maskView, tensors } = prepare({ ...setting, of: 'its own' });
+    const { buffer, byteOffset, length } = maskView();
+    const y = bn.forward(tensors.x, { mask: new Sharing(buffer as ArrayBuffer, byteOffset, length) });
+    expectSame(y.data, plain.forward(arrays.x, shape, { mask }));
+  });
+
   it('are told apart by their place in memory, whatever has grown', () => {
     const { bn, shape, view, grow } = prepare(setting);
     const shifted = () => {
