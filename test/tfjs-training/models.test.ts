@@ -131,6 +131,19 @@ describe('tf.gather', () => {
     expect(distance(results[1]!, results[0]!)).toBeLessThan(1e-6);
   });
 
+  it('trains an embedding', async () => {
+    const results: Float32Array[] = [];
+    for (const backend of ['cpu', 'wasm']) {
+      await tf.setBackend(backend);
+      const layer = tf.layers.embedding({ inputDim: 6, outputDim: 3, inputLength: 4, embeddingsInitializer: tf.initializers.randomUniform({ seed: 1 }) });
+      const model = tf.sequential({ layers: [layer, tf.layers.flatten(), dense(1, { kernelInitializer: 'ones' })] });
+      model.compile({ optimizer: tf.train.sgd(0.5), loss: 'meanSquaredError' });
+      await model.trainOnBatch(tf.tensor2d([[1, 2, 2, 5], [0, 1, 1, 1]]), tf.ones([2, 1]));
+      results.push(layer.getWeights()[0]!.dataSync<'float32'>().slice());
+    }
+    expect(distance(results[1]!, results[0]!)).toBeLessThan(1e-6);
+  });
+
   it('leaves out rows of segments that there are not', async () => {
     await tf.setBackend('wasm');
     const sums = tf.unsortedSegmentSum(tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]), tf.tensor1d([1, -1, 2], 'int32'), 2);

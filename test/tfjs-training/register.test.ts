@@ -24,6 +24,7 @@ describe('tfjs as it comes', () => {
     expect(() => train((x, filter) => tf.depthwiseConv2d(x as never, filter as never, 1, 'same')))
       .toThrow("'DepthwiseConv2dNativeBackpropInput' not registered");
     expect(() => train((x, filter) => tf.conv2d(x as never, filter as never, 1, 'same', 'NHWC', 2))).toThrow('not yet supported');
+    expect(() => train((x) => tf.gather(x, [0, 0]))).toThrow("'UnsortedSegmentSum' not registered");
   });
 
   it('gives the gradient of max pooling to the first of negative values, whichever is largest, and to the last of ties', () => {
