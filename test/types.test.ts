@@ -13,6 +13,18 @@ describe('the declarations promise that', () => {
   });
 });
 
+it('a layer that CommonJS made is one for an ES module', () => {
+  expect(errorsIn({
+    'required.cts': "import { BatchNorm } from 'batchnorm-wasm';\nexport const bn = new BatchNorm(2, { dtype: 'float64' });\n",
+    'imported.mts': `import { type BatchNorm, recalibrate } from 'batchnorm-wasm';
+import { bn } from './required.cjs';
+const layers: BatchNorm[] = [bn];
+recalibrate(bn, []);
+export const weight: Float64Array<ArrayBuffer> = bn.weight, { length } = layers;
+`,
+  }, 'out/types/mixed', undefined, { module: 'node16', moduleResolution: 'node16' })).toEqual({ 'required.cts': [], 'imported.mts': [] });
+});
+
 describe('editors show', () => {
   const SHOWN = [
     ['new BatchNorm(64)', 'BatchNormWith<{}>'],
