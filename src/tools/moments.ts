@@ -61,5 +61,5 @@ export function momentsOf(context: ForwardContext): Moments {
 }
 
 function meanAndM2(table: ChannelTable, count: number): { mean: Float64Array; m2: Float64Array } {
-  return { mean: column(table, MEAN), m2: column(table, VARIANCE).map((variance) => variance * count) };
+  return { mean: column(table, MEAN), m2: column(table, VARIANCE, count) };
 }
