@@ -46,7 +46,8 @@ async function median(action: () => unknown): Promise<number> {
 async function figuresOf(group: Group | null): Promise<Figures> {
   const figures: Figures = { gather: [], forward: [], backward: [] };
   for (const channels of CHANNELS) {
-    const bn = new BatchNorm(channels), shape = [8, channels, 7, 7], x = Float32Array.from({ length: 8 * channels * 49 }, (_, i) => Math.sin(i));
+    const bn = new BatchNorm(channels), shape = [8, channels, 7, 7];
+    const x = Float32Array.from({ length: 8 * channels * 49 }, (_, i) => Math.sin(i));
     const part = new Uint8Array(600 + 16 * channels), out = new Float32Array(x.length), dx = new Float32Array(x.length);
     figures.gather.push(group ? await median(() => group.allGather(part)) : 0);
     figures.forward.push(await median(() => (group ? syncForward(bn, group, x, shape, { out }) : bn.forward(x, shape, { out }))));
@@ -65,7 +66,10 @@ async function run(engine: string, port: number, options: { run: string; rank: n
 /** Threads of one process: this file again in each. */
 async function threads(size: number): Promise<Figures> {
   const { build } = await import('esbuild');
-  const { outputFiles } = await build({ entryPoints: [fileURLToPath(import.meta.url)], bundle: true, write: false, format: 'esm', platform: 'node', external: ['koffi', 'ioredis', '@nats-io/*', 'esbuild'] });
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(import.meta.url)], bundle: true, write: false, format: 'esm', platform: 'node',
+    external: ['koffi', 'ioredis', '@nats-io/*', 'esbuild'],
+  });
   const script = new URL(`data:text/javascript;base64,${Buffer.from(outputFiles[0]!.contents).toString('base64')}`);
   const all = await Promise.all(Array.from({ length: size }, (_, rank) => new Promise<Figures>((resolve, reject) => {
     const worker = new Worker(script, { workerData: { rank, size } });
@@ -80,7 +84,8 @@ if (parentPort) {
   parentPort.postMessage(await run('threads', 0, { run: 'bench', ...data! }));
 } else if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [engine = 'plain', port, name = '', rank, size] = process.argv.slice(2);
-  const figures = engine === 'threads' ? await threads(Number(size)) : await run(engine, Number(port), { run: name, rank: Number(rank), size: Number(size) });
+  const options = { run: name, rank: Number(rank), size: Number(size) };
+  const figures = engine === 'threads' ? await threads(options.size) : await run(engine, Number(port), options);
   // mpirun joins the lines of all ranks.
   process.stdout.write(`${JSON.stringify(figures)}\n`);
 }

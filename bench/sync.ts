@@ -31,7 +31,8 @@ function slowest(all: readonly Figures[]): Figures {
 async function measure(engine: string, size: number, port: number): Promise<Figures> {
   const outputs = engine === 'mpi'
     ? [await lineOf('mpirun', [...MPIRUN, '-n', String(size), process.execPath, ...RANK, 'mpi'])]
-    : await Promise.all(Array.from({ length: size }, (_, rank) => lineOf(process.execPath, [...RANK, engine, String(port), `bench ${size}`, String(rank), String(size)])));
+    : await Promise.all(Array.from({ length: size }, (_, rank) =>
+      lineOf(process.execPath, [...RANK, engine, String(port), `bench ${size}`, String(rank), String(size)])));
   return slowest(outputs.join('').trim().split('\n').map((line) => JSON.parse(line) as Figures));
 }
 

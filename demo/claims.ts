@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Plugin } from 'vite';
 
 /** In the order of the page. */
-const NAMES = ['learning-rate', 'initial-spread', 'depth', 'scale', 'bias', 'statistics', 'batch-size'];
+const NAMES = ['learning-rate', 'initial-spread', 'depth', 'scale', 'bias', 'statistics', 'batch-size', 'synchronised'];
 /** Relative to the page's folder. */
 const RESULTS = '../examples/experiments/results/';
 /** The comment in index.html that they replace. */

@@ -13,7 +13,7 @@ try {
   const names = files.map(({ path }) => path);
   const expected = [
     'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/tfjs.js', 'dist/tfjs/index.d.ts',
-    'dist/tfjs-training.js', 'dist/tfjs-training/index.d.ts', 'dist/workerd/index.js', 'dist/kernels.wasm',
+    'dist/sync.js', 'dist/sync/index.d.ts', 'dist/tfjs-training.js', 'dist/tfjs-training/index.d.ts', 'dist/workerd/index.js', 'dist/kernels.wasm',
     'dist/cjs/package.json', 'dist/cjs/index.js', 'dist/cjs/index.mjs', 'dist/cjs/index.d.ts',
   ];
   const allowed = /^(dist\/cjs\/([\w-]+\/)?[\w.-]+\.d\.ts(\.map)?|dist\/[\w-]+\/index\.d\.ts|dist\/((workerd|cjs)\/)?[\w-]+\.m?js|src\/([\w-]+\/)?[\w.-]+\.ts)$/;
@@ -44,6 +44,8 @@ try {
   for (const name of names.filter((name) => name.endsWith('.js'))) {
     if (/(from|import\(?|require\() *["']@tensorflow/.test(readFileSync(name, 'utf8'))) throw new Error(`${name} imports tfjs`);
   }
+  const sync = run(process.execPath, ['--input-type=module', '-e', "console.log(typeof (await import('batchnorm-wasm/sync')).natsGroup)"], folder).trim();
+  if (sync !== 'function') throw new Error(`batchnorm-wasm/sync expected to export natsGroup(), got ${sync}`);
   for (const [subpath, exported] of [['tfjs', 'registerBatchNorm'], ['tfjs-training', 'registerTrainingKernels']]) {
     const list = `console.log(Object.keys(await import('batchnorm-wasm/${subpath}')).join())`;
     const loaded = run(process.execPath, ['--input-type=module', '-e', list], folder).trim();

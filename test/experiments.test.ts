@@ -17,6 +17,7 @@ import { numbers, page } from '../examples/experiments/report.js';
 import * as scale from '../examples/experiments/scale.js';
 import * as statistics from '../examples/experiments/statistics.js';
 import type { SweepRow } from '../examples/experiments/sweep.js';
+import * as synchronised from '../examples/experiments/synchronised.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'experiments-'));
@@ -130,6 +131,18 @@ function sweepRows(net: string, accuracies: Record<number, readonly [without: nu
 }
 
 describe('the statement', () => {
+  it('on small batches is shown where synchronising is ahead in every network at every size, and not otherwise', () => {
+    const rows = (gain: number) => ['a', 'b'].flatMap((net) => [2, 4].flatMap((at) => [1, 2, 3].flatMap((seed) =>
+      [false, true].map((together) => ({ seed, net, at, synchronised: together, accuracy: together ? 0.5 + (net === 'b' && at === 4 ? gain : 0.25) : 0.5 })))));
+    expect(synchronised.conclude(rows(0.125))).toEqual({
+      shows: true,
+      text: 'a: synchronising changes the accuracy by +25.0 points with 2 images a rank, +25.0 points with 4 images a rank; ' +
+        'b: synchronising changes the accuracy by +25.0 points with 2 images a rank, +12.5 points with 4 images a rank.',
+    });
+    expect(synchronised.conclude(rows(-0.125)).shows).toBe(false);
+    expect(synchronised.conclude(rows(0)).shows).toBe(false);
+  });
+
   it('on learning rates is shown where batch norm trains at a higher rate in every network, and not otherwise', () => {
     const higher = sweepRows('a', { 0.1: [0.9, 0.9], 1: [0.9, 0.9], 10: [0, 0.9] });
     expect(learningRate.conclude(higher)).toEqual({

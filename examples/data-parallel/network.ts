@@ -93,7 +93,10 @@ export class Network {
   /** Gradients of the whole batch: batch norm makes its own so, the others are added up. */
   async #backward(activations: readonly Floats[], dlogits: Floats, count: number, group: Group | null) {
     const output = this.#layers.at(-1)!;
-    const own = [{ value: output.weight, gradient: ofWeight(activations.at(-1)!, dlogits, output.weight, count, CLASSES) }, { value: this.#bias, gradient: columns(dlogits, CLASSES) }];
+    const own = [
+      { value: output.weight, gradient: ofWeight(activations.at(-1)!, dlogits, output.weight, count, CLASSES) },
+      { value: this.#bias, gradient: columns(dlogits, CLASSES) },
+    ];
     const whole: { value: Floats; gradient: Floats }[] = [];
     let dy = ofInput(dlogits, output.weight, count, CLASSES);
     for (let i = this.norms.length - 1; i >= 0; i--) {

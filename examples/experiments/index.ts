@@ -6,5 +6,6 @@ import { initialSpread } from './initial-spread.js';
 import { learningRate } from './learning-rate.js';
 import { scaleInvariance } from './scale.js';
 import { runningStatistics } from './statistics.js';
+import { synchronisedBatches } from './synchronised.js';
 
-export const EXPERIMENTS = [learningRate, initialSpread, depth, scaleInvariance, biasGrowth, runningStatistics, batchSize];
+export const EXPERIMENTS = [learningRate, initialSpread, depth, scaleInvariance, biasGrowth, runningStatistics, batchSize, synchronisedBatches];

@@ -1,5 +1,6 @@
 /** Trains one network and measures its accuracy. Most experiments repeat this under other conditions. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { batchNorm } from '../mnist/batchnorm-op.js';
 import { type Batch, batches, type Dataset, PIXELS, readDataset, take, wholeBatch } from '../mnist/data.js';
 import { accuracyOf, estimatePopulation } from '../mnist/evaluate.js';
 import { type Activation, initialWeights, Network, type Normalisation } from '../mnist/network.js';
@@ -46,10 +47,12 @@ export function testBatch(count: number): Batch {
   return wholeBatch({ images: images.subarray(0, count * PIXELS), labels: labels.subarray(0, count) });
 }
 
-/** A network with the initial weights of the seed, which are the same with and without batch norm. */
-export function networkOf({ activation, layers, learningRate, stddev }: Conditions, norm: Normalisation, seed: number): Network {
+/** A network with the initial weights of the seed, which are the same with and without batch norm. `operation`: as `NetworkOptions`. */
+export function networkOf(
+  { activation, layers, learningRate, stddev }: Conditions, norm: Normalisation, seed: number, operation?: typeof batchNorm,
+): Network {
   const weights = initialWeights(stddev, seed, new Array<number>(layers).fill(UNITS));
-  const network = new Network(weights, { norm, learningRate, activation });
+  const network = new Network(weights, { norm, learningRate, activation, ...(operation && { operation }) });
   tf.dispose(weights);
   return network;
 }
@@ -92,7 +95,8 @@ export function train(conditions: Conditions, norm: Normalisation, seed: number,
   return { accuracy, finite };
 }
 
-function testAccuracy(network: Network, seed: number, scale: Scale): number {
+/** With the statistics of Alg. 2. */
+export function testAccuracy(network: Network, seed: number, scale: Scale): number {
   const test = testBatch(scale.testImages), statistics = statisticsBatches(scale.statisticsBatches, seed);
   estimatePopulation(network, statistics);
   for (const bn of network.norms) bn.eval();

@@ -16,6 +16,8 @@ export interface NetworkOptions {
   readonly learningRate: number;
   /** Default 'sigmoid'. */
   readonly activation?: Activation;
+  /** What normalises; default: what `norm` says. */
+  readonly operation?: typeof batchNorm;
 }
 
 /** Values inside the network for images [N, 784]. */
@@ -60,7 +62,7 @@ export class Network {
   readonly #batchNorm: typeof batchNorm;
 
   /** @param weights - copied: [inputs, units] of the hidden layers, then of the output layer */
-  constructor(weights: readonly tf.Tensor2D[], { norm, learningRate, activation = 'sigmoid' }: NetworkOptions) {
+  constructor(weights: readonly tf.Tensor2D[], { norm, learningRate, activation = 'sigmoid', operation }: NetworkOptions) {
     const layers = weights.map((weight) => {
       const units = weight.shape[1];
       return { weight: tf.variable(weight), bias: tf.variable(tf.zeros([units])), units };
@@ -75,7 +77,7 @@ export class Network {
     this.norms = this.#hidden.flatMap(({ norm }) => norm?.bn ?? []);
     this.#optimizer = tf.train.sgd(learningRate);
     this.#activation = activation;
-    this.#batchNorm = norm === 'detached' ? detachedBatchNorm : batchNorm;
+    this.#batchNorm = operation ?? (norm === 'detached' ? detachedBatchNorm : batchNorm);
   }
 
   /** @param x - images [N, 784] */

@@ -1,5 +1,6 @@
 /** Running statistics of a whole data set by a queue of shards, with workers and a coordinator that are killed on the way. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,7 +66,7 @@ async function together(file: string, workers: number, kills: number, coordinato
     for (;;) {
       let output = '';
       coordinator.stdout.on('data', (data) => { output += data; });
-      const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => { coordinator.once('close', (...how) => resolve(how)); });
+      const [code, signal] = await once(coordinator, 'close') as [number | null, string | null];
       if (signal !== 'SIGKILL') {
         if (code !== 0) throw new Error(`the coordinator has ended with code ${code}`);
         console.log(`${workers} workers, ${killed} of them and ${restarts} coordinators killed; ${taken} times a shard was taken`);
@@ -97,7 +98,8 @@ if (values.help || values.queue === undefined) {
   try {
     const network = new Network('float32'), dataset = readDataset('train'), source = rowsOfBatches(dataset, BATCH, 1);
     for (let step = 0; step < STEPS; step++) await network.trainStep(partOf(dataset, source.next().value, 'float32'), BATCH, null);
-    const plan = { images: Number(values.images), shards: Number(values.shards), file: join(folder, 'network') }, file = join(folder, 'plan.json');
+    const plan = { images: Number(values.images), shards: Number(values.shards), file: join(folder, 'network') };
+    const file = join(folder, 'plan.json');
     saveNetwork(network, plan.file);
     writeFileSync(file, JSON.stringify({ ...plan, address: values.queue, run: `recalibrate-${Date.now()}` }));
     const expected = sequentially(plan);

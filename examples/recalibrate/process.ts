@@ -9,7 +9,9 @@ import { hashOf, loadNetwork, type Plan, workerOf } from './shard.js';
 const [role, file] = process.argv.slice(2) as ['worker' | 'coordinator', string];
 const plan = JSON.parse(readFileSync(file, 'utf8')) as Plan & { address: string; run: string };
 const { protocol, hostname, port } = new URL(plan.address);
-const queue = protocol === 'nats:' ? await openJetStream(`${hostname}:${port}`, plan.run) : await openBullMQ(hostname, Number(port), plan.run);
+const queue = protocol === 'nats:'
+  ? await openJetStream(`${hostname}:${port}`, plan.run)
+  : await openBullMQ(hostname, Number(port), plan.run);
 if (role === 'worker') {
   const compute = workerOf(plan);
   await queue.work((shard) => {
@@ -17,7 +19,8 @@ if (role === 'worker') {
     return compute(shard);
   });
 } else {
-  const bar = new SingleBar({ format: '{bar} {value} of {total} shards  {eta_formatted} left', barsize: 20, stream: process.stderr }, Presets.shades_classic);
+  const format = '{bar} {value} of {total} shards  {eta_formatted} left';
+  const bar = new SingleBar({ format, barsize: 20, stream: process.stderr }, Presets.shades_classic);
   bar.start(plan.shards, 0);
   await queue.add(plan.shards);
   const results = await queue.results(plan.shards, (done) => bar.update(done));

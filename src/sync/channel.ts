@@ -6,6 +6,7 @@ import { checkInteger, checkNumber, checkOptions, wrongValue } from '../checks.j
  * twice, or not at all: a group finds out.
  */
 export interface Channel {
+  /** Sends to all ranks; may throw. */
   publish(bytes: Uint8Array): void;
   /** Calls back with every message from now on; returns how to stop. */
   subscribe(listener: (bytes: Uint8Array) => void): (() => void) | Promise<() => void>;

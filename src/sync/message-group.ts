@@ -94,7 +94,9 @@ class MessageGroup implements Group {
     const sequence = this.#collectives.next, result = this.#collectives.give(this.rank, bytes, performance.now());
     const most = (this.#channel.maximum ?? Infinity) - OVERHEAD, fragments = Math.max(1, Math.ceil(bytes.length / most));
     try {
-      for (let i = 0; i < fragments; i++) this.#publish('part', fragments === 1 ? bytes : bytes.subarray(i * most, (i + 1) * most), sequence, i, fragments);
+      for (let i = 0; i < fragments; i++) {
+        this.#publish('part', fragments === 1 ? bytes : bytes.subarray(i * most, (i + 1) * most), sequence, i, fragments);
+      }
     } catch (error) {
       this.#fail(new Error(`rank ${this.rank} cannot send: ${messageOf(error)}`, { cause: error }), true);
     }
@@ -189,7 +191,8 @@ class MessageGroup implements Group {
 
   #overdue({ sequence, missing }: Waiting): string {
     const last = missing.map((rank) => `rank ${rank} last heard ${((performance.now() - this.#heard[rank]!) / 1000).toFixed(1)} s ago`);
-    return `${ranks(missing)} ${missing.length > 1 ? 'are' : 'is'} missing in collective ${sequence} after ${this.#options.timeout / 1000} s (${last.join(', ')})`;
+    const what = `${ranks(missing)} ${missing.length > 1 ? 'are' : 'is'} missing in collective ${sequence}`;
+    return `${what} after ${this.#options.timeout / 1000} s (${last.join(', ')})`;
   }
 
   /** For good: who has given what to which collective is no longer known. */

@@ -40,11 +40,11 @@ export function encodeMessage({ kind, rank, size, incarnation, session, sequence
 export function decodeMessage(bytes: Uint8Array): Message | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < OVERHEAD || view.getUint32(0, true) !== MAGIC) return null;
-  const [index, rank, size, fragment, fragments] = [4, 8, 12, 16, 20].map((at) => view.getUint32(at, true)) as [number, number, number, number, number];
-  const [incarnation, session, sequence] = [24, 32, 40].map((at) => view.getFloat64(at, true)) as [number, number, number];
-  const kind = KINDS[index];
+  const u32 = (at: number) => view.getUint32(at, true), f64 = (at: number) => view.getFloat64(at, true);
+  const kind = KINDS[u32(4)], rank = u32(8), size = u32(12), fragment = u32(16), fragments = u32(20);
   if (kind === undefined || rank >= size || fragment >= fragments) return null;
-  return { kind, rank, size, incarnation, session, sequence, fragment, fragments, payload: bytes.subarray(OVERHEAD) };
+  const payload = bytes.subarray(OVERHEAD);
+  return { kind, rank, size, incarnation: f64(24), session: f64(32), sequence: f64(40), fragment, fragments, payload };
 }
 
 export function newIncarnation(): number {

@@ -4,7 +4,14 @@ import { type Group, messageOf } from './group.js';
 
 /** What is used of the package `koffi`, which calls functions of C libraries. */
 export interface Koffi {
-  load(path: string): { func(definition: string): (...values: unknown[]) => unknown };
+  /** Opens a library by its file name. */
+  load(path: string): KoffiLibrary;
+}
+
+/** What is used of a library. */
+export interface KoffiLibrary {
+  /** A function by its C prototype. */
+  func(definition: string): (...values: unknown[]) => unknown;
 }
 
 /** Open MPI 4 and 5; the numbers below are its own. */
@@ -12,14 +19,12 @@ const LIBRARY = 'libmpi.so.40';
 const WORLD = 0;
 const BYTE = 1;
 
-const FUNCTIONS = [
-  'int MPI_Initialized(void *flag)', 'int MPI_Init(void *argc, void *argv)', 'int MPI_Finalize()', 'int MPI_Abort(void *comm, int code)',
-  'void *MPI_Comm_f2c(int comm)', 'void *MPI_Type_f2c(int type)', 'int MPI_Type_size(void *type, void *size)',
-  'int MPI_Comm_rank(void *comm, void *rank)', 'int MPI_Comm_size(void *comm, void *size)',
-  'int MPI_Iallgather(void *from, int count, void *type, void *to, int counts, void *types, void *comm, void *request)',
-  'int MPI_Iallgatherv(void *from, int count, void *type, void *to, void *counts, void *starts, void *types, void *comm, void *request)',
-  'int MPI_Test(void *request, void *done, void *status)',
-] as const;
+/** Parameters of each function: i is an int, p a pointer. */
+const FUNCTIONS = {
+  Initialized: 'p', Init: 'pp', Finalize: '', Abort: 'pi', Type_size: 'pp', Comm_rank: 'pp', Comm_size: 'pp',
+  Iallgather: 'pippippp', Iallgatherv: 'pippppppp', Test: 'ppp',
+};
+type Name = keyof typeof FUNCTIONS;
 
 /** How often a collective is looked at before other work of this process gets its turn: most are there by then. */
 const LOOKS = 200;
@@ -48,26 +53,27 @@ export function mpiGroup(koffi: Koffi, options: { timeout?: number } = {}): Grou
 /** Arrays that MPI may still write to after a time-out. */
 const abandoned: unknown[] = [];
 
-type Name = 'Initialized' | 'Init' | 'Finalize' | 'Abort' | 'Comm_f2c' | 'Type_f2c' | 'Type_size' | 'Comm_rank' | 'Comm_size' | 'Iallgather' | 'Iallgatherv' | 'Test';
 
 /** MPI, initialised. */
 class Mpi {
-  readonly #functions: Record<Name, (...values: unknown[]) => unknown>;
+  readonly #functions: Record<string, (...values: unknown[]) => unknown> = {};
   readonly world: unknown;
   readonly byte: unknown;
 
   constructor(koffi: Koffi) {
     const library = koffi.load(LIBRARY);
-    this.#functions = Object.fromEntries(FUNCTIONS.map((definition) =>
-      [/MPI_(\w+)/.exec(definition)![1]!, library.func(definition)])) as Record<Name, (...values: unknown[]) => unknown>;
+    for (const [name, parameters] of Object.entries(FUNCTIONS)) {
+      const types = Array.from(parameters, (letter) => (letter === 'i' ? 'int' : 'void *'));
+      this.#functions[name] = library.func(`int MPI_${name}(${types.join(', ')})`);
+    }
     if (this.number('Initialized') === 0) this.call('Init', null, null);
-    this.world = this.#functions.Comm_f2c(WORLD);
-    this.byte = this.#functions.Type_f2c(BYTE);
+    this.world = library.func('void *MPI_Comm_f2c(int)')(WORLD);
+    this.byte = library.func('void *MPI_Type_f2c(int)')(BYTE);
     if (this.number('Type_size', this.byte) !== 1) throw new Error(`mpiGroup() expected ${LIBRARY} of Open MPI, got another MPI`);
   }
 
   call(name: Name, ...values: unknown[]): void {
-    const code = this.#functions[name](...values);
+    const code = this.#functions[name]!(...values);
     if (code !== 0) throw new Error(`MPI_${name} has failed with code ${code}`);
   }
 

@@ -6,13 +6,24 @@ import { messageGroup } from './message-group.js';
 
 /** What is used of a connection of `@nats-io/transport-node`, or of `wsconnect` of `@nats-io/nats-core` in a browser. */
 export interface NatsConnection {
+  /** Of the server. */
   readonly info?: { readonly max_payload: number };
+  /** Sends to who has subscribed. */
   publish(subject: string, payload: Uint8Array): void;
-  subscribe(subject: string, options: { callback(error: Error | null, message: { readonly data: Uint8Array }): void }): { unsubscribe(): void };
+  /** Calls back with every message. */
+  subscribe(subject: string, options: { callback(error: Error | null, message: { readonly data: Uint8Array }): void }): NatsSubscription;
+  /** Rejects with NoResponders where nobody has subscribed. */
   request(subject: string, payload?: Uint8Array, options?: { timeout: number }): Promise<unknown>;
+  /** Resolves when the server has everything. */
   flush(): Promise<void>;
-  // biome-ignore lint/suspicious/noConfusingVoidType: the client's own type.
-  closed(): Promise<void | Error>;
+  /** Resolves when the connection is gone for good. */
+  closed(): Promise<unknown>;
+}
+
+/** What is used of a subscription. */
+export interface NatsSubscription {
+  /** Ends it. */
+  unsubscribe(): void;
 }
 
 /** How long a rank that is alive may take to say so, in milliseconds: one that computes does not, and is not thought dead. */

@@ -6,12 +6,19 @@ import { messageGroup } from './message-group.js';
 
 /** What is used of a client of `ioredis`. */
 export interface RedisClient {
+  /** Another connection to the same server. */
   duplicate(): RedisClient;
+  /** Sends to who has subscribed. */
   publish(channel: string, message: string | Uint8Array): Promise<number>;
+  /** Resolves when this connection has subscribed. */
   subscribe(...channels: string[]): Promise<unknown>;
+  /** Channels and their numbers of subscribers, in turn. */
   pubsub(subcommand: 'NUMSUB', ...channels: string[]): Promise<unknown[]>;
+  /** A message of a channel. */
   on(event: 'messageBuffer', listener: (channel: Uint8Array, message: Uint8Array) => void): unknown;
+  /** The connection is lost. */
   on(event: 'close', listener: () => void): unknown;
+  /** Ends the connection. */
   disconnect(): void;
 }
 
