@@ -109,3 +109,25 @@ function given(tf: Core, x: Tensor, mean: Tensor, variance: Tensor): Centred {
   const spreadMean = spread(tf, mean);
   return { deviation: tf.sub(x, spreadMean), mean: spreadMean, variance: spread(tf, variance), count: tf.scalar(1) };
 }
+
+/**
+ * Gradients of tf.batchNorm, whose parameters spread over x: by x, and by mean, variance, scale and offset.
+ *
+ * @param shapes - of these four; without one there is no gradient by it
+ */
+export function spreadGradients(
+  tf: Core, eps: number, dy: Tensor, x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor | null,
+  shapes: readonly (readonly number[] | undefined)[],
+): Tensor[] {
+  const rstd = tf.rsqrt(tf.add(variance, eps)), xhat = tf.mul(tf.sub(x, mean), rstd);
+  const through = tf.mul(scale ? tf.mul(dy, scale) : dy, rstd);
+  const byVariance = tf.mul(tf.mul(tf.mul(through, xhat), rstd), -0.5);
+  const whole = [tf.neg(through), byVariance, tf.mul(dy, xhat), dy];
+  return [through, ...whole.map((gradient, p) => (shapes[p] ? sumTo(tf, gradient, shapes[p]) : gradient))];
+}
+
+/** Sums over the axes that a shape spreads over. */
+function sumTo(tf: Core, gradient: Tensor, shape: readonly number[]): Tensor {
+  const { rank } = gradient, axes = gradient.shape.flatMap((_, axis) => ((shape[axis - rank + shape.length] ?? 1) === 1 ? [axis] : []));
+  return tf.reshape(tf.sum(gradient, axes), [...shape]);
+}

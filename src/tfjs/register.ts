@@ -42,24 +42,29 @@ export function runMoving(tf: Core, call: Call, momentum: number, mean: Tensor, 
   return run(tf, MOVING, [mean, variance], { call, momentum }) as [Tensor, Tensor];
 }
 
-function run(tf: Core, name: string, tensors: readonly Tensor[], attributes: object): Tensor[] {
+/** Runs a kernel whose inputs are a list. */
+export function run(tf: Core, name: string, tensors: readonly Tensor[], attributes: object): Tensor[] {
   return tf.engine().runKernel(name, tensors as unknown as tfc.NamedTensorMap, attributes as tfc.NamedAttrMap);
 }
 
-/** Adds the kernels to a backend. */
+/** Adds a kernel whose inputs are a list to both backends. */
+export function addKernel(
+  tf: Core, kernelName: string, kernel: (device: Device, inputs: readonly tfc.TensorInfo[], attributes: never) => tfc.TensorInfo[],
+): void {
+  for (const backendName of BACKENDS) {
+    tf.registerKernel({
+      kernelName, backendName,
+      kernelFunc: ({ inputs, attrs, backend }) =>
+        kernel(deviceOf(backend as tfc.KernelBackend), inputs as unknown as tfc.TensorInfo[], attrs as never),
+    });
+  }
+}
+
+/** Adds the kernels of `batchNorm` and its gradient. */
 export function registerKernels(tf: Core): void {
-  const add = (kernelName: string, kernel: (device: Device, inputs: readonly tfc.TensorInfo[], attributes: never) => tfc.TensorInfo[]) => {
-    for (const backendName of BACKENDS) {
-      tf.registerKernel({
-        kernelName, backendName,
-        kernelFunc: ({ inputs, attrs, backend }) =>
-          kernel(deviceOf(backend as tfc.KernelBackend), inputs as unknown as tfc.TensorInfo[], attrs as never),
-      });
-    }
-  };
-  add(FORWARD, forwardKernel);
-  add(BACKWARD, backwardKernel);
-  add(MOVING, movingKernel);
+  addKernel(tf, FORWARD, forwardKernel);
+  addKernel(tf, BACKWARD, backwardKernel);
+  addKernel(tf, MOVING, movingKernel);
   tf.registerGradient({
     kernelName: FORWARD,
     saveAllInputs: true,
@@ -73,36 +78,34 @@ export function registerKernels(tf: Core): void {
 }
 
 /** Gradients of a forward: by the kernel, or composed where they may be differentiated again. */
-export function differentiate(
+function differentiate(
   tf: Core, call: Call, [dy, dmean, dvariance]: readonly Tensor[], inputs: composed.Inputs,
 ): composed.InputGradients {
-  if (isRecording(tf) || !isFast(tf)) return composed.gradients(tf, call, dy!, dmean, dvariance, inputs);
-  const tensors = call.mode === 'batch' ? [inputs.x, dy!, dmean!, dvariance!] : [inputs.x, dy!];
+  if (mustCompose(tf)) return composed.gradients(tf, call, dy!, dmean, dvariance, inputs);
+  return runBackward(tf, call, call.mode === 'batch' ? [inputs.x, dy!, dmean!, dvariance!] : [inputs.x, dy!]);
+}
+
+/** Gradients by the kernel, from x, dy and in mode 'batch' those of mean and variance. */
+export function runBackward(tf: Core, call: Call, tensors: readonly Tensor[]): composed.InputGradients {
   const [x, gamma, beta, mean, variance] = run(tf, BACKWARD, tensors, { call });
   return { x: x!, gamma: gamma!, beta: beta!, mean: mean!, variance: variance! };
 }
 
-/** Whether what is computed now is recorded for a gradient: then this is the gradient of a gradient. */
-function isRecording(tf: Core): boolean {
-  return tf.engine().state.gradientDepth > 0;
+/** Whether gradients have to be made of operations: what is computed now is recorded, or the backend has no kernels of this package. */
+export function mustCompose(tf: Core): boolean {
+  return tf.engine().state.gradientDepth > 0 || !isFast(tf);
 }
 
+/** y, and in mode 'batch' mean and variance. */
 function forwardKernel(device: Device, inputs: readonly tfc.TensorInfo[], { call, names }: Attributes): tfc.TensorInfo[] {
   const at = (name: Name) => {
     const i = names.indexOf(name);
     return i < 0 ? null : device.locate(inputs[i]!);
   };
   const parameters: Parameters = { gamma: at('gamma'), beta: at('beta'), mean: at('mean'), variance: at('variance') };
-  return normaliseWith(device, call, inputs[0]!, parameters, call.mode === 'batch');
-}
-
-/** y of x, and mean and variance after it if they are wanted. */
-export function normaliseWith(
-  device: Device, call: Call, input: tfc.TensorInfo, parameters: Parameters, statistics: boolean,
-): tfc.TensorInfo[] {
-  const vector = [call.geometry.channels], x = device.locate(input);
-  return device.produce(statistics ? [input.shape, vector, vector] : [input.shape], ([y, ...rest]) => {
-    forward(device, call, x, parameters, y!, rest);
+  const { shape } = inputs[0]!, vector = [call.geometry.channels], x = device.locate(inputs[0]!);
+  return device.produce(call.mode === 'batch' ? [shape, vector, vector] : [shape], ([y, ...statistics]) => {
+    forward(device, call, x, parameters, y!, statistics);
   });
 }
 

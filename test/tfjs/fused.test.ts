@@ -139,3 +139,36 @@ describe.each(BACKENDS)('tf.batchNorm on %s', (backend) => {
     expect(tf.memory().numTensors).toBe(numTensors);
   });
 });
+
+describe.each(BACKENDS)('the kernel of tfjs itself on %s', (backend) => {
+  it.each([
+    ['runs for parameters as large as x, as LayerNormalization has them', [64, 128], [64, 128], true],
+    ['runs for a single row', [1, 64], [64], true],
+    ['makes way for one parameter per channel of a large x', [64, 8, 128], [128], false],
+    ['makes way for parameters that it spreads wrongly', [64, 8, 128], [8, 1], false],
+  ] as const)('%s', async (_, shape, parameters, expected) => {
+    await tf.setBackend(backend);
+    const kernelName = 'FusedBatchNorm', ours = tf.getKernel(kernelName, backend)!;
+    let calls = 0;
+    // A kernel that a backend brings after registration counts as its own from the next registration on.
+    tf.unregisterKernel(kernelName, backend);
+    tf.registerKernel({
+      ...ours,
+      kernelFunc: ({ backend: own }) => {
+        calls++;
+        const { write } = own as { write(values: Float32Array, shape: number[], dtype: string): object };
+        const dataId = write.call(own, new Float32Array(sizeOf(shape)), [...shape], 'float32');
+        return { dataId, shape: [...shape], dtype: 'float32' };
+      },
+    });
+    registerBatchNorm(tf);
+    try {
+      const [x, mean, variance] = [tf.ones([...shape]), tf.ones([...parameters]), tf.ones([...parameters])];
+      tf.batchNorm(x, mean as never, variance as never).dispose();
+      expect(calls > 0).toBe(expected);
+    } finally {
+      tf.unregisterKernel(kernelName, backend);
+      tf.registerKernel(ours);
+    }
+  });
+});
