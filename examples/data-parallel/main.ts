@@ -1,5 +1,5 @@
 /** Trains the same network in one process and in several, over NATS or MPI, and compares. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,11 +19,22 @@ unequal shares of the same batches, and compares losses and weights.
 `;
 const RANK = ['--import', 'tsx', fileURLToPath(new URL('rank.ts', import.meta.url))];
 
+/** Those that are running: none outlives this process. */
+const children = new Set<ChildProcess>();
+process.once('exit', () => { for (const child of children) child.kill(); });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+function start(command: string, words: readonly string[], stdio: StdioOptions): ChildProcess {
+  const child = spawn(command, words, { stdio });
+  children.add(child);
+  return child.once('exit', () => children.delete(child));
+}
+
 /** The last line of a process, and the lines before it. */
 async function outcomesOf(command: string, words: readonly string[]): Promise<Outcome[]> {
-  const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = start(command, words, ['ignore', 'pipe', 'inherit']);
   let output = '';
-  child.stdout.on('data', (data) => { output += data; });
+  child.stdout!.on('data', (data) => { output += data; });
   const code = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve));
   const lines = output.split('\n');
   for (const line of lines) if (line !== '' && !line.startsWith('{')) console.log(`  ${line}`);
@@ -34,7 +45,7 @@ async function outcomesOf(command: string, words: readonly string[]): Promise<Ou
 /** A server of this example's own, on a free port of this machine. */
 async function startNats(): Promise<{ address: string; stop(): void }> {
   const folder = mkdtempSync(join(tmpdir(), 'nats-'));
-  const server = spawn('nats-server', ['-a', '127.0.0.1', '-p', '-1', '--ports_file_dir', folder], { stdio: 'ignore' });
+  const server = start('nats-server', ['-a', '127.0.0.1', '-p', '-1', '--ports_file_dir', folder], 'ignore');
   let missing: Error | undefined;
   server.on('error', (error) => { missing = error; });
   for (let i = 0; i < 100 && missing === undefined; i++) {

@@ -42,6 +42,7 @@ const EVERY = 3;
 /** Starts workers and a coordinator, and ends some of them; returns what the last coordinator says. */
 async function together(file: string, workers: number, kills: number, coordinators: number): Promise<string> {
   const children = new Set<ChildProcess>();
+  process.once('exit', () => { for (const child of children) child.kill('SIGKILL'); });
   const start = (role: 'worker' | 'coordinator') => {
     const child = spawn(process.execPath, [...PROCESS, role, file], { stdio: ['ignore', 'pipe', 'inherit'] });
     children.add(child);
@@ -94,6 +95,7 @@ const { values } = parseArgs({
 if (values.help || values.queue === undefined) {
   console.log(HELP);
 } else {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const folder = mkdtempSync(join(tmpdir(), 'recalibrate-'));
   try {
     const network = new Network('float32'), dataset = readDataset('train'), source = rowsOfBatches(dataset, BATCH, 1);

@@ -81,6 +81,8 @@ type None = { [K in keyof BatchNormOptions]?: never };
 /** The class BatchNorm: the type of what it makes follows from the options. */
 export interface BatchNormConstructor {
   /**
+   * A layer in training mode.
+   *
    * @param channels - C, a positive integer
    * @throws {TypeError | RangeError} an option of the wrong kind or value.
    */
@@ -88,7 +90,12 @@ export interface BatchNormConstructor {
   readonly prototype: Layer;
 }
 
-/** @reexport */
+/**
+ * Batch normalization over [N, C, ...] or [N, ..., C] with train and eval modes, running statistics and backward.
+ *
+ * @reexport
+ */
+// The tag has TypeDoc show the class itself here.
 // @ts-expect-error: a class cannot say that the type of what it makes follows from the arguments of its constructor.
 export const BatchNorm: BatchNormConstructor = Layer;
 export type BatchNorm = Layer;

@@ -42,10 +42,16 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** Servers that are running: a test that is given up does not stop its own. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => { for (const child of running) child.kill('SIGKILL'); });
+
 /** Starts a server that keeps its files in a folder of its own; `ready` is called until it no longer throws. */
 async function start(program: string, options: (folder: string) => string[], ready: (folder: string) => Promise<void>): Promise<Pick<Server, 'stop'>> {
   const folder = mkdtempSync(join(tmpdir(), `${program}-`));
   const child = spawn(program, options(folder), { stdio: 'ignore', env: { ...process.env, PATH: `${process.env.PATH}${delimiter}/usr/sbin` } });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
     child.kill(signal);
     await ended(child);
