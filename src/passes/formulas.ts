@@ -75,13 +75,24 @@ export function normalise(
   }
 }
 
+const LARGEST_FLOAT = (2 - 2 ** -23) * 2 ** 127;
+
+/**
+ * A slope that the element type can hold. One that overflows float32 is of a constant channel under a tiny eps, so that it is
+ * multiplied by 0: a number that leaves room for products with dy serves as well, while infinity would make NaN.
+ */
+function held(slope: number, type: Floats): number {
+  if (Math.abs(slope) <= LARGEST_FLOAT || type[Symbol.toStringTag] === 'Float64Array' || Number.isNaN(slope)) return slope;
+  return Math.sign(slope) * 2 ** 100;
+}
+
 /** The same as (x - shift) * scale + offset. */
 export function affineCoefficients(
   shift: Floats, scale: Floats, offset: Floats, table: ChannelTable, range: ChannelRange,
 ): void {
   const { channelStart: start, channels } = range;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
-    const mean = table[i + MEAN]!, slope = table[i + SLOPE]!;
+    const mean = table[i + MEAN]!, slope = held(table[i + SLOPE]!, scale);
     shift[c] = mean;
     scale[c] = slope;
     offset[c] = table[i + INTERCEPT]! - (mean - shift[c]!) * slope;
@@ -195,8 +206,9 @@ export function gradientCoefficients(
   const { channelStart: start, channels } = range;
   const inverse = 1 / n;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
-    const a = n === 1 ? 0 : table[i + SLOPE]!, rstd = table[i + RSTD]!;
-    const b = -a * rstd * rstd * dot[c]! * inverse;
+    const a = n === 1 ? 0 : held(table[i + SLOPE]!, p), rstd = table[i + RSTD]!;
+    // In this order the product of two large and two small factors stays within float64.
+    const b = dot[c] === 0 ? 0 : -(a * rstd) * (rstd * (dot[c]! * inverse));
     p[c] = a;
     q[c] = b;
     r[c] = -a * total[c]! * inverse - (table[i + MEAN]! - shift[c]!) * b;
@@ -207,7 +219,7 @@ export function gradientCoefficients(
 export function linearCoefficients(p: Floats, q: Floats, r: Floats, table: ChannelTable, range: ChannelRange): void {
   const { channelStart: start, channels } = range;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
-    p[c] = table[i + SLOPE]!;
+    p[c] = held(table[i + SLOPE]!, p);
     q[c] = 0;
     r[c] = 0;
   }

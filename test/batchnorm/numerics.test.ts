@@ -168,3 +168,37 @@ describe.each(COMBINATIONS)('exact data in $kind $dtype $layout', ({ kind, dtype
     }
   });
 });
+
+describe.each(COMBINATIONS)('numbers that leave the range of a type, of $kind $dtype $layout', ({ kind, dtype, layout }) => {
+  const runtime = RUNTIMES[kind], values = [1, -1, 2, 0, 0.5, -3, 2.5, 1.5], incoming = [1, -1, 2, 0, 0.5, -1, 1, 0.25];
+
+  it.each([Number.MIN_VALUE, 1e-300, 1e-80])('a constant channel gives the bias, and dx is 0 for a constant dy: eps %d', (eps) => {
+    for (const training of [true, false]) {
+      const bn = new BatchNorm(1, { dtype, layout, runtime, eps }).train(training);
+      bn.weight!.fill(-1.5);
+      bn.bias!.fill(0.5);
+      bn.runningMean!.fill(3);
+      bn.runningVar!.fill(0);
+      const y = bn.forward(arrayOf(dtype, new Array(8).fill(3)), [8, 1]);
+      expect(Array.from(y)).toEqual(new Array(8).fill(0.5));
+      const { dx } = bn.backward(arrayOf(dtype, incoming));
+      expect(dx.some(Number.isNaN)).toBe(false);
+      const { dx: none } = bn.backward(arrayOf(dtype, new Array(8).fill(2)));
+      // Relative to the slope, in place of which float32 has 2 ** 100.
+      const slope = dtype === 'float32' ? 2 ** 100 : 1.5 / Math.sqrt(eps);
+      if (training) for (const value of none) expect(Math.abs(value) / slope).toBeLessThanOrEqual(16 * tolerance.U[dtype]);
+    }
+  });
+
+  // Powers of two, so that x has the digits of the values: about 1e-17, and in float64 1e-105 and 1e-150.
+  it.each(dtype === 'float32' ? [-56] : [-56, -349, -498])('dx is that of unit variance over the scale: 2 ** %d with eps 0', (exponent) => {
+    const scale = 2 ** exponent;
+    const dxOf = (x: readonly number[]) => {
+      const bn = new BatchNorm(1, { dtype, layout, runtime, eps: 0 });
+      bn.forward(arrayOf(dtype, x), [8, 1]);
+      return Array.from(bn.backward(arrayOf(dtype, incoming)).dx);
+    };
+    const unit = dxOf(values), small = dxOf(values.map((value) => value * scale)).map((value) => value * scale);
+    expect(distance(small, unit)).toBeLessThanOrEqual(16 * tolerance.U[dtype]);
+  });
+});

@@ -80,7 +80,7 @@ describe('a group over messages', () => {
     bus.fault = ({ kind }) => (kind !== 'part' && uniform() < 0.4 ? { times: 0 } : undefined);
     const groups = await Promise.all([0, 1, 2, 3].map(async (rank) => {
       await wait(uniform() * 60);
-      const group = await messageGroup(bus.channel(), { rank, size: 4, timeout: 2000, joinTimeout: 5000 });
+      const group = await messageGroup(bus.channel(), { rank, size: 4, timeout: 30_000, joinTimeout: 30_000 });
       // At once, when others may not be through.
       expect((await group.allGather(bytes(rank))).map(([first]) => first)).toEqual([0, 1, 2, 3]);
       return group;
