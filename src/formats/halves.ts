@@ -1,12 +1,12 @@
 /** Floats of 16 bits, as float32, which holds them exactly. */
 
 /** IEEE 754 binary16: a sign, five bits of exponent, ten of fraction. */
-export function halves(bits: ArrayLike<number>): Float32Array<ArrayBuffer> {
+export function halves(bits: ArrayLike<number>): Float32Array {
   return Float32Array.from(bits, half);
 }
 
 /** bfloat16: the upper half of a float32. */
-export function brains(bits: ArrayLike<number>): Float32Array<ArrayBuffer> {
+export function brains(bits: ArrayLike<number>): Float32Array {
   return new Float32Array(Uint32Array.from(bits, (value) => value << 16).buffer);
 }
 

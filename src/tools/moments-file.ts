@@ -15,7 +15,7 @@ const DOUBLE = 8;
  * @param rows - a row for each batch, and in it the moments of each layer
  * @throws {TypeError} not rows of moments. @throws {RangeError} a bad count, or a negative m2.
  */
-export function encodeMoments(rows: readonly (readonly Moments[])[]): Uint8Array<ArrayBuffer> {
+export function encodeMoments(rows: readonly (readonly Moments[])[]): Uint8Array {
   if (!Array.isArray(rows) || !rows.every(Array.isArray)) throw wrongKind('rows', 'an array of arrays of moments', rows);
   const doubles = [rows.length];
   for (const row of rows) {
