@@ -1,11 +1,12 @@
 /** Batches of MNIST, and the parts of them that ranks have. */
 import type { DType, Floats } from 'batchnorm-wasm';
+import { random } from '../../test/random.js';
 import { type Dataset, PIXELS } from '../mnist/dataset.js';
-import { type Part, uniformOf } from './network.js';
+import type { Part } from './network.js';
 
 /** Endless batches of `size` images, in a new order each epoch, as rows of the set. */
 export function* rowsOfBatches(dataset: Dataset, size: number, seed: number): Generator<Uint32Array, never> {
-  const uniform = uniformOf(seed);
+  const uniform = random(seed);
   for (;;) {
     const keys = Float64Array.from(dataset.labels, () => uniform());
     const order = Uint32Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]!);

@@ -1,6 +1,7 @@
 /** The network of section 4.1 by hand, so that its forward can wait for other processes: 784, 3 x 100 sigmoid units, 10 classes. */
 import { BatchNorm, type DType, type Floats, type Gradients } from 'batchnorm-wasm';
 import { type Group, sumOver, syncBackward, syncForward, syncStep } from 'batchnorm-wasm/sync';
+import { random, standardNormal } from '../../test/random.js';
 import { CLASSES, PIXELS } from '../mnist/dataset.js';
 
 const SIZES = [PIXELS, 100, 100, 100, CLASSES];
@@ -28,7 +29,7 @@ export class Network {
   readonly #learningRate: number;
 
   constructor(dtype: DType, learningRate = 0.5, seed = 1) {
-    const normal = gaussian(seed);
+    const normal = standardNormal(random(seed));
     this.#dtype = dtype;
     this.#learningRate = learningRate;
     this.#layers = SIZES.slice(1).map((units, i) => ({
@@ -159,21 +160,4 @@ function columns(values: Floats, width: number): Float64Array {
   const sums = new Float64Array(width);
   values.forEach((value, i) => { sums[i % width]! += value; });
   return sums;
-}
-
-/** Normal numbers, the same for the same seed (mulberry32; Box and Muller). */
-function gaussian(seed: number): () => number {
-  const uniform = uniformOf(seed);
-  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-}
-
-/** Uniform numbers in [0, 1), the same for the same seed. */
-export function uniformOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
