@@ -35,7 +35,9 @@ export function frozenByModels({ LayersModel, Sequential }: ModelClasses, isOwn:
   }
 
   if (LayersModel) {
-    afterSet(LayersModel.prototype, 'trainable', (model, trainable) => { if (building === 0) tell(model as Holder, trainable as boolean); });
+    afterSet(LayersModel.prototype, 'trainable', (model, trainable) => {
+      if (building === 0) tell(model as Holder, trainable as boolean);
+    });
   }
   if (Sequential) {
     const { build } = Sequential.prototype;

@@ -85,7 +85,8 @@ function commonOfInputs({ x, ...inputs }: Inputs): Common {
 function byKernels(backend: tfc.KernelBackend, inputs: Inputs, attributes: Attributes): tfc.TensorInfo | null {
   const { x } = inputs;
   if (elements(x.shape) < 4096) return null;
-  const common = commonOfInputs(inputs), { geometry, runs } = blocksOf(common), { channels } = geometry, count = geometry.outer * geometry.inner;
+  const common = commonOfInputs(inputs), { geometry, runs } = blocksOf(common);
+  const { channels } = geometry, count = geometry.outer * geometry.inner;
   if (count < 16 || count * channels < 4096) return null;
   const device = deviceOf(backend), values = device.locate(x);
   const [mean, variance, gamma, beta] = NAMES.map((name, p) => {

@@ -34,7 +34,8 @@ export function spreadMask(
 ): Uint8Array | tfc.Tensor | null {
   const positions = x.filter((_, i) => i !== at);
   // Merging layers of tfjs put an axis of one before those of their masks.
-  const fitting = [shape, ...(shape[0] === 1 && shape.length > 1 ? [shape.slice(1)] : [])].find((own) => leads(own, x) || equal(own, positions));
+  const shapes = shape[0] === 1 && shape.length > 1 ? [shape, shape.slice(1)] : [shape];
+  const fitting = shapes.find((own) => leads(own, x) || equal(own, positions));
   if (fitting === undefined) return null;
   if (leads(fitting, x) && fitting.length > at) {
     const weights = tf.tensor(Float32Array.from(bytes), [...fitting, ...x.slice(fitting.length).map(() => 1)]);

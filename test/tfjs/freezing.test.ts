@@ -24,7 +24,8 @@ const BASES: Record<string, (bn: Layer) => Model> = {
   'in a functional model': (bn) => functional(tf.layers.dense({ units: 3 }), bn),
   'one model deeper': (bn) => sequential(sequential(bn)),
   'two models deeper': (bn) => functional(sequential(functional(bn))),
-  'for each time step': (bn) => sequential(tf.layers.reshape({ targetShape: [1, 3] }), tf.layers.timeDistributed({ layer: bn }), tf.layers.flatten()),
+  'for each time step': (bn) =>
+    sequential(tf.layers.reshape({ targetShape: [1, 3] }), tf.layers.timeDistributed({ layer: bn }), tf.layers.flatten()),
   'in a model for each time step': (bn) =>
     sequential(tf.layers.reshape({ targetShape: [1, 3] }), tf.layers.timeDistributed({ layer: sequential(bn) }), tf.layers.flatten()),
 };
@@ -42,8 +43,10 @@ const CONFIGS = [{}, { scale: false }, { center: false }, { scale: false, center
 const WHOLES: Record<string, (base: Model) => Model> = {
   'a sequential model': (base) => sequential(base as never, tf.layers.dense({ units: 1 })),
   'a functional model': (base) => functional(base as never, tf.layers.dense({ units: 1 })),
-  'a model on its outputs': (base) => tf.model({ inputs: base.inputs, outputs: tf.layers.dense({ units: 1 }).apply(base.outputs[0]!) as Symbolic }),
-  'a model of its layers': (base) => tf.sequential({ layers: [...sequential().layers, ...base.layers.filter((layer) => layer.getClassName() !== 'InputLayer'), tf.layers.dense({ units: 1 })] }),
+  'a model on its outputs': (base) =>
+    tf.model({ inputs: base.inputs, outputs: tf.layers.dense({ units: 1 }).apply(base.outputs[0]!) as Symbolic }),
+  'a model of its layers': (base) =>
+    sequential(...base.layers.filter((layer) => layer.getClassName() !== 'InputLayer'), tf.layers.dense({ units: 1 })),
 };
 
 async function train(model: Model): Promise<void> {
@@ -101,8 +104,11 @@ describe.each(BACKENDS)('a frozen batch norm on %s', (backend) => {
   it('follows whoever has said it last, of the models that it is directly or indirectly in', () => {
     const bn = batchNormalization({ momentum: 0, scale: false, center: false }), base = sequential(tf.layers.dense({ units: 3 }), bn);
     const outer = tf.model({ inputs: base.inputs, outputs: tf.layers.dense({ units: 1 }).apply(base.outputs[0]!) as Symbolic });
-    const moves = () => { outer.apply(tf.randomNormal([4, 3]), { training: true }); const now = moving(bn).join(); const moved = now !== latest; latest = now; return moved; };
-    let latest = moving(bn).join();
+    const moves = () => {
+      const before = moving(bn).join();
+      outer.apply(tf.randomNormal([4, 3]), { training: true });
+      return moving(bn).join() !== before;
+    };
     base.trainable = false;
     expect(moves()).toBe(false);
     outer.trainable = true;
@@ -120,7 +126,8 @@ describe.each(BACKENDS)('a frozen batch norm on %s', (backend) => {
   });
 
   it('stays so where only a model around its own is thawed', () => {
-    const bn = batchNormalization({ momentum: 0, center: false }), base = sequential(bn), outer = sequential(base as never, tf.layers.dense({ units: 1 }));
+    const bn = batchNormalization({ momentum: 0, center: false }), base = sequential(bn);
+    const outer = sequential(base as never, tf.layers.dense({ units: 1 }));
     base.trainable = false;
     outer.trainable = false;
     outer.trainable = true;

@@ -83,7 +83,8 @@ describe.each(BACKENDS)('a mask on %s', (backend) => {
       ['a recurrent layer that returns sequences', () => [recurrent('lstm', units, true)]],
       ['two of them', () => [recurrent('gru', 2, true), recurrent('simpleRNN', units, true)]],
       ['a bidirectional one', () => [bidirectional(recurrent('gru', units, true), 'ave')]],
-      ['dense layers, activations and dropout', () => [tf.layers.dense({ units }), tf.layers.activation({ activation: 'tanh' }), tf.layers.dropout({ rate: 0 })]],
+      ['dense layers, activations and dropout', () =>
+        [tf.layers.dense({ units }), tf.layers.activation({ activation: 'tanh' }), tf.layers.dropout({ rate: 0 })]],
       ['a dense layer for each step', () => [tf.layers.timeDistributed({ layer: tf.layers.dense({ units }) })]],
     ] as [string, () => Layers][])('is used after %s', async (_, between) => {
       await expectRow([masking(), ...between(), bn()], VALID);
@@ -151,7 +152,8 @@ describe.each(BACKENDS)('a mask on %s', (backend) => {
       await step(tf.sequential({ layers: [inner(inner(tf.layers.masking())), layer] }), tf.tensor(PADDED));
       expectMoving(layer, values());
       const later = bn(), first = dense();
-      const model = tf.sequential({ layers: [inner(tf.layers.masking(), first), inner(tf.layers.activation({ activation: 'tanh' })), later] });
+      const middle = inner(tf.layers.activation({ activation: 'tanh' }));
+      const model = tf.sequential({ layers: [inner(tf.layers.masking(), first), middle, later] });
       await step(model, tf.tensor(PADDED));
       expectMoving(later, statistics(tf.tanh(apply(first, tf.tensor(PADDED))), VALID));
     });
@@ -231,7 +233,9 @@ describe.each(BACKENDS)('a mask on %s', (backend) => {
       static readonly className = 'Block';
       bn?: Layer;
       run?: Run;
-      override call(inputs: Tensor | Tensor[], kwargs: object) { return this.run!(this.bn!, Array.isArray(inputs) ? inputs[0]! : inputs, kwargs); }
+      override call(inputs: Tensor | Tensor[], kwargs: object) {
+        return this.run!(this.bn!, Array.isArray(inputs) ? inputs[0]! : inputs, kwargs);
+      }
     }
     const call = (bn: Layer, x: Tensor, kwargs: object) => {
       if (!bn.built) bn.build(x.shape);
@@ -255,7 +259,8 @@ describe.each(BACKENDS)('a mask on %s', (backend) => {
       const own = moving(masked)[0]!.length === 6 ? tf.reshape(tf.tensor(PADDED), [2, 6]) : tf.tensor(PADDED);
       expectMoving(masked, statistics(own, own.shape.length === 2 ? [[1, 1]] : counts));
       // Behind a layer that ends the mask, which tfjs hands on all the same.
-      const model = tf.sequential({ layers: [masking(), tf.layers.reshape({ targetShape: [3, 2] }), block(unmasked, run), tf.layers.dense({ units: 1 })] });
+      const ended = [masking(), tf.layers.reshape({ targetShape: [3, 2] })];
+      const model = tf.sequential({ layers: [...ended, block(unmasked, run), tf.layers.dense({ units: 1 })] });
       await step(model, tf.tensor(PADDED));
       expectMoving(unmasked, statistics(own, counts[0]![0] === 0 ? counts : own.shape.length === 2 ? [[1, 1]] : EVERYTHING));
     }
@@ -316,7 +321,8 @@ describe.each(BACKENDS)('a mask on %s', (backend) => {
 
   it('changes nothing in prediction and evaluation, and leaves nothing behind', async () => {
     const layer = bn(), rnn = recurrent('gru', 3, true);
-    const model = tf.sequential({ layers: [masking(), tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: [3, 2] }), rnn, layer] }), bn()] });
+    const inner = tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: [3, 2] }), rnn, layer] });
+    const model = tf.sequential({ layers: [masking(), inner, bn()] });
     const x = tf.tensor(PADDED);
     await step(model, x);
     const before = moving(layer), { numTensors } = tf.memory();

@@ -42,10 +42,12 @@ describe('registerBatchNorm', () => {
   });
 
   it.each([
-    ['no tfjs', () => registerBatchNorm(undefined), /expected tf: the namespace of @tensorflow\/tfjs, or \{ \.\.\.core, \.\.\.layers \}.*got undefined$/],
+    ['no tfjs', () => registerBatchNorm(undefined),
+      /expected tf: the namespace of @tensorflow\/tfjs, or \{ \.\.\.core, \.\.\.layers \}.*got undefined$/],
     ['null', () => registerBatchNorm(null), /expected tf.*got null$/],
     ['another object', () => registerBatchNorm({ layers: {} }), /expected tf.*got Object without "engine"$/],
-    ['a misspelt option', () => registerBatchNorm(tf, { replaces: true } as never), /registerBatchNorm\(\) expected options replace, got "replaces"/],
+    ['a misspelt option', () => registerBatchNorm(tf, { replaces: true } as never),
+      /registerBatchNorm\(\) expected options replace, got "replaces"/],
     ['an option of another kind', () => registerBatchNorm(tf, { replace: 1 } as never), /"replace" expected true or false, got number 1/],
     ['options that are none', () => registerBatchNorm(tf, true as never), /expected an object of options, got true/],
   ])('throws a TypeError for %s, saying what it expects', (_, action, message) => {
@@ -57,9 +59,12 @@ describe('registerBatchNorm', () => {
 describe.each(BACKENDS)('a model of another writer on %s', (backend) => {
   beforeAll(async () => { await tf.setBackend(backend); });
 
-  it.each(['BatchNormalization', 'BatchNormalizationV1', 'BatchNormalizationV2', 'SyncBatchNormalization'])('is loaded with the layer for %s', async (class_name) => {
+  it.each([
+    'BatchNormalization', 'BatchNormalizationV1', 'BatchNormalizationV2', 'SyncBatchNormalization',
+  ])('is loaded with the layer for %s', async (class_name) => {
     const config = {
-      name: 'bn', trainable: true, batch_input_shape: [null, 2, 3], dtype: 'float32', axis: [2], momentum: 0.9, epsilon: 0.002, center: true, scale: false,
+      name: 'bn', trainable: true, batch_input_shape: [null, 2, 3], dtype: 'float32',
+      axis: [2], momentum: 0.9, epsilon: 0.002, center: true, scale: false,
       beta_initializer: { class_name: 'Zeros', config: {} }, moving_mean_initializer: { class_name: 'Zeros', config: {} },
       moving_variance_initializer: { class_name: 'Ones', config: {} }, beta_regularizer: null, gamma_regularizer: null,
     };
@@ -67,7 +72,8 @@ describe.each(BACKENDS)('a model of another writer on %s', (backend) => {
       keras_version: '2.2.4-tf', backend: 'tensorflow',
       model_config: { class_name: 'Sequential', config: { name: 'outer', layers: [{ class_name, config }] } },
     };
-    const weightSpecs = ['beta', 'moving_mean', 'moving_variance'].map((name) => ({ name: `bn/${name}`, shape: [3], dtype: 'float32' as const }));
+    const names = ['beta', 'moving_mean', 'moving_variance'];
+    const weightSpecs = names.map((name) => ({ name: `bn/${name}`, shape: [3], dtype: 'float32' as const }));
     const weightData = Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9).buffer;
     const model = await tf.loadLayersModel({ load: async () => ({ modelTopology, weightSpecs, weightData }) });
     const [layer] = model.layers;
