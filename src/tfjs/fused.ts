@@ -7,11 +7,12 @@
  */
 import type * as tfc from '@tensorflow/tfjs-core';
 import { elements } from '../runtime/shape.js';
+import { areWorthCalls, normaliseBlocks } from './blocks.js';
 import { type Call, forward, newCall } from './call.js';
 import { spreadGradients } from './composed.js';
 import { type Device, deviceOf, type Source } from './devices.js';
 import { addKernel, BACKENDS, mustCompose, run, runBackward } from './register.js';
-import { differentiateRows, normaliseRows, type Parameters, repeatedTo } from './rows.js';
+import { differentiateRows, normaliseRows, type Parameters, repeated, repeatedTo } from './rows.js';
 import { blocksOf, type Common, commonOf, eachRun, isTrailing, spreadOf } from './spread.js';
 
 type Core = typeof tfc;
@@ -63,13 +64,13 @@ export function registerFusedGradient(tf: Core): void {
       const own = attributes as unknown as Attributes;
       // Another backend ran its own kernel.
       if (!own.shapes && stock) return stock.gradFunc(dy, saved, attributes);
-      return fusedGradient(tf, dy as Tensor, saved, own, own.shapes!);
+      return (stock && stockGradients(tf, stock.gradFunc, dy as Tensor, saved, own)) ?? fusedGradient(tf, dy as Tensor, saved, own, own.shapes!);
     },
   });
 }
 
 function fusedKernel(stock: tfc.KernelFunc, backend: tfc.KernelBackend, inputs: Inputs, attributes: Attributes): tfc.TensorInfo {
-  const y = byKernels(backend, inputs, attributes) ?? byStock(stock, backend, inputs, attributes) ?? byRows(backend, inputs, attributes);
+  const y = byKernels(backend, inputs, attributes) ?? byStock(stock, backend, inputs, attributes) ?? byBlocks(backend, inputs, attributes);
   attributes.shapes = NAMES.map((name) => inputs[name]?.shape);
   // tfjs records and saves inputs after this, and stumbles over those that are missing.
   inputs.scale ??= inputs.mean!;
@@ -83,8 +84,8 @@ function commonOfInputs({ x, ...inputs }: Inputs): Common {
 
 /** By our kernels, where they are worth it: they take 10 us per call, 30 ns per channel and at most 1 ns per element, tfjs' 5 ns. */
 function byKernels(backend: tfc.KernelBackend, inputs: Inputs, attributes: Attributes): tfc.TensorInfo | null {
-  const { x } = inputs;
-  if (elements(x.shape) < 4096) return null;
+  const { x } = inputs, size = elements(x.shape);
+  if (size < 4096 || NAMES.some((name) => inputs[name] && 16 * elements(inputs[name].shape) > size)) return null;
   const common = commonOfInputs(inputs), { geometry, runs } = blocksOf(common);
   const { channels } = geometry, count = geometry.outer * geometry.inner;
   if (count < 16 || count * channels < 4096) return null;
@@ -121,10 +122,15 @@ function byStock(
   }) as tfc.TensorInfo;
 }
 
-function byRows(backend: tfc.KernelBackend, inputs: Inputs, { varianceEpsilon }: Attributes): tfc.TensorInfo {
-  const { x } = inputs, device = deviceOf(backend), common = commonOfInputs(inputs), values = device.locate(x);
+/** By a call of our kernel per block where that is worth it and x is in memory already, otherwise by plain loops. */
+function byBlocks(backend: tfc.KernelBackend, inputs: Inputs, { varianceEpsilon }: Attributes): tfc.TensorInfo {
+  const { x } = inputs, device = deviceOf(backend), common = commonOfInputs(inputs), blocks = blocksOf(common), values = device.locate(x);
   const parameters = locate(device, NAMES.map((name) => inputs[name]));
-  const [y] = device.produce([x.shape], ([y]) => { normaliseRows(common, varianceEpsilon, values(), parameters(), y!()); });
+  const [y] = device.produce([x.shape], ([y]) => {
+    const own = repeated(common, parameters()), inMemory = values().buffer === device.engine.memory.buffer;
+    if (inMemory && areWorthCalls(blocks)) normaliseBlocks(device.engine, blocks, varianceEpsilon, values, own, y!);
+    else normaliseRows(common, varianceEpsilon, values(), own, y!());
+  });
   return y!;
 }
 
@@ -132,6 +138,18 @@ function byRows(backend: tfc.KernelBackend, inputs: Inputs, { varianceEpsilon }:
 function locate(device: Device, inputs: readonly (tfc.TensorInfo | null | undefined)[]): () => Parameters {
   const sources = NAMES.map((_, p) => (inputs[p] ? device.locate(inputs[p]) : () => Float32Array.of(p === 2 ? 1 : 0)));
   return () => sources.map((source) => source()) as unknown as Parameters;
+}
+
+/**
+ * By the operations of the wasm backend, for parameters as large as x: without a sum they are faster than plain loops (60x100: 0.30 ms
+ * instead of 0.46, 512x1024: 33 instead of 86).
+ */
+function stockGradients(
+  tf: Core, gradFunc: tfc.GradFunc, dy: Tensor, [x, mean, variance, scale]: Tensor[], attributes: Attributes,
+): ReturnType<tfc.GradFunc> | null {
+  const whole = attributes.shapes!.every((shape) => !shape || tf.util.arraysEqual([...shape], x!.shape));
+  if (tf.getBackend() !== 'wasm' || !whole || !attributes.shapes![2]) return null;
+  return gradFunc(dy, [x!, mean!, variance!, scale!], attributes as unknown as tfc.NamedAttrMap);
 }
 
 function fusedGradient(

@@ -105,10 +105,10 @@ export function sumOf(spread: Spread, parameter: number, values: Float32Array | 
 }
 
 /** Visits the runs along the last axis: where one starts, where in a parameter, and its length. */
-export function eachRun(
-  { sizes, strides }: Spread, parameter: number, visit: (start: number, at: number, length: number) => void,
-): void {
-  const own = strides[parameter]!, index = sizes.map(() => 0), last = sizes.length - 1, length = sizes[last]!, total = elements(sizes);
+export function eachRun(spread: Spread, parameter: number, visit: (start: number, at: number, length: number) => void): void {
+  // Typed arrays: engines keep code that was compiled for one of them, and throw it away for lists that differ in kind.
+  const sizes = Int32Array.from(spread.sizes), own = Int32Array.from(spread.strides[parameter]!), index = new Int32Array(sizes.length);
+  const last = sizes.length - 1, length = sizes[last]!, total = elements(spread.sizes);
   for (let start = 0, at = 0; start < total; start += length) {
     visit(start, at, length);
     let axis = last - 1;
