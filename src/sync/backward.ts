@@ -1,10 +1,10 @@
 /** Backward of a batch that is spread over ranks. */
 import { checkOneOf, checkOptions, wrongKind } from '../checks.js';
-import { addGradientSums, type BackwardOptions, BatchNorm, type ForwardContext, type Gradients, type Tensor } from '../index.js';
+import { addGradientSums, BatchNorm, type ForwardContext, type GradientSums, type Gradients, type Tensor } from '../index.js';
 import { type Call, exchange, exchangeBlocking, prepared } from './exchange.js';
 import { checkGroup, type Group } from './group.js';
 import { originOf } from './layers.js';
-import { checkApart, checkLike, release, type Values, valuesLike } from './operands.js';
+import { checkApart, checkLike, lasting, release, type Values, valuesLike } from './operands.js';
 import { encodeRecord } from './record.js';
 
 /** Options of one `syncBackward`. */
@@ -77,30 +77,30 @@ function backwardCall(bn: BatchNorm, group: Group, dy: Values, options: unknown)
       checkLike('out', out, 'dy', dy);
       checkApart(out, 'dy', dy, true);
       if (origin !== undefined) {
-        checkApart(out, 'x', origin.x, false);
-        checkApart(out, 'y', origin.y, false);
+        checkApart(out, 'x', origin.x(), false);
+        checkApart(out, 'y', origin.y(), false);
       }
     }
-    const share = parameters === 'part' ? shareOf(bn, sums, dy, context) : null, dx = out ?? valuesLike(bn, dy);
+    const dx = out ?? valuesLike(bn, dy), spare = parameters === 'part' ? valuesLike(bn, dy) : null;
+    const operands = { dy: lasting(bn, dy), dx: lasting(bn, dx) };
     return {
       record: encodeRecord({
         operation: 'backward', layer: origin?.layer, 'of forward': origin?.number, mode: context.mode, channels: bn.channels, parameters,
       }, [sums.total, sums.dot]),
       finish(bodies) {
         const whole = addGradientSums(...bodies.map((body) => ({ total: body.subarray(0, bn.channels), dot: body.subarray(bn.channels) })));
-        const into = { context, out: dx as Float32Array, parameters: parameters === 'whole' };
-        return { ...bn.backwardWith(whole, dy as Float32Array, into), ...share } as Gradients<Values>;
+        const differentiate = (sums: GradientSums, dx: Values, parameters: boolean) =>
+          bn.backwardWith(sums, operands.dy() as Float32Array, { context, out: dx as Float32Array, parameters });
+        return bn.backwardTogether(() => {
+          // dweight and dbias of this rank's values alone; before dx is written, which may be dy.
+          const share = spare && differentiate(sums, spare, true);
+          const gradients = differentiate(whole, operands.dx(), parameters === 'whole');
+          if (share === null) return gradients;
+          release(spare, share.dresidual as Values | null);
+          return { ...gradients, dweight: share.dweight, dbias: share.dbias };
+        }) as Gradients<Values>;
       },
-      release: () => release(out === undefined ? dx : null),
+      release: () => release(out === undefined ? dx : null, spare),
     };
   });
-}
-
-/** dweight and dbias of this rank's values alone. */
-function shareOf(
-  bn: BatchNorm, sums: ReturnType<BatchNorm['backwardSums']>, dy: Values, context: ForwardContext,
-): Pick<Gradients<Values>, 'dweight' | 'dbias'> {
-  const { dx, dresidual, dweight, dbias } = bn.backwardWith(sums, dy as Tensor, { context } satisfies BackwardOptions<Tensor>);
-  release(dx, dresidual);
-  return { dweight, dbias };
 }

@@ -6,7 +6,7 @@ import { messageGroup } from './message-group.js';
 
 /**
  * A group over BroadcastChannel: tabs and workers of one origin, or threads of one Node process. Where there are Web Locks (pages,
- * workers), a rank that has been closed is named within a second or two; otherwise at the time-out.
+ * workers), a rank that has been closed is named within a second; otherwise at the time-out.
  *
  * @param options - `run`: a name that all ranks of this run share and no other; the rest as `messageGroup`
  */

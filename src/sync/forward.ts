@@ -5,7 +5,7 @@ import { digestsOf } from './digest.js';
 import { type Call, exchange, exchangeBlocking, prepared } from './exchange.js';
 import { checkGroup, type Group } from './group.js';
 import { checkName, nameOfLayer, remember } from './layers.js';
-import { checkApart, checkLike, checkValues, isTensor, release, type Values, valuesLike } from './operands.js';
+import { checkApart, checkLike, checkValues, isTensor, lasting, release, type Values, valuesLike } from './operands.js';
 import { encodeRecord, type Terms } from './record.js';
 
 /** Options of one `syncForward`: those of `forward`, and a name. */
@@ -71,14 +71,16 @@ function forwardCall(bn: BatchNorm, group: Group, x: Values, shapeOrOptions: unk
     checkOptions('syncForward', options, OPTIONS);
     checkName(layer);
     const own = checkedMoments(bn, x, shape, rest);
-    const { out, updateStats = true } = rest, y = out ?? valuesLike(bn, x);
+    const { out, residual, mask, updateStats = true } = rest, y = out ?? valuesLike(bn, x);
+    const operands = { x: lasting(bn, x), y: lasting(bn, y), residual: lasting(bn, residual), mask: lasting(bn, mask) };
     return {
       record: encodeRecord(termsOf(bn, name!, updateStats), [[own.count], own.mean, own.m2]),
       finish(bodies) {
         const whole = mergeMoments(...bodies.map((body) => momentsIn(body, bn.channels)));
-        run(bn, whole.count > 0 ? whole : null, x, shape, { ...rest, out: y });
-        remember(bn, group, name!, x, y);
-        return y;
+        const now = { out: operands.y(), residual: operands.residual(), mask: operands.mask() };
+        const result = run(bn, whole.count > 0 ? whole : null, operands.x(), shape, { ...rest, ...now });
+        remember(bn, group, name!, operands.x, operands.y);
+        return result;
       },
       release: () => release(out === undefined ? y : null),
     };

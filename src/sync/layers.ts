@@ -2,7 +2,7 @@
 import { isCount, wrongKind } from '../checks.js';
 import type { BatchNorm, ForwardContext } from '../index.js';
 import type { Group } from './group.js';
-import type { Values } from './operands.js';
+import type { Lasting, Values } from './operands.js';
 
 /** A forward that all ranks made together. */
 export interface Origin {
@@ -11,8 +11,8 @@ export interface Origin {
   /** How many such forwards the group had made before it: that of a backward must be the same on all ranks. */
   readonly number: number;
   /** What the context keeps by reference: the input, and the output, which a ReLU after a residual needs. */
-  readonly x: Values;
-  readonly y: Values;
+  readonly x: Lasting<Values>;
+  readonly y: Lasting<Values>;
 }
 
 interface Members {
@@ -43,7 +43,7 @@ export function nameOfLayer(group: Group, bn: BatchNorm, given: unknown): string
 }
 
 /** A forward has gone through on all ranks. */
-export function remember(bn: BatchNorm, group: Group, layer: string | number, x: Values, y: Values): void {
+export function remember(bn: BatchNorm, group: Group, layer: string | number, x: Lasting<Values>, y: Lasting<Values>): void {
   const members = membersOf(group);
   if (!members.numbers.has(bn)) members.numbers.set(bn, members.layers++);
   origins.set(bn.context!, { group, layer, number: members.forwards++, x, y });

@@ -10,7 +10,7 @@ import { Roster } from './roster.js';
 const HELLO = 10;
 const SLOWEST_HELLO = 200;
 /** How often the engine is asked for those who are missing. */
-const PROBE = 1000;
+const PROBE = 400;
 
 /**
  * A group of `size` processes over a channel, once all of them are there.

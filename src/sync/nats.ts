@@ -27,10 +27,10 @@ export interface NatsSubscription {
 }
 
 /** How long a rank that is alive may take to say so, in milliseconds: one that computes does not, and is not thought dead. */
-const ANSWER = 500;
+const ANSWER = 300;
 
 /**
- * A group over NATS, on any number of machines and in browsers. A rank whose process has died is named within a second or two.
+ * A group over NATS, on any number of machines and in browsers. A rank whose process has died is named within a second.
  *
  * Closing the group leaves the connection open; before a process ends, `await connection.drain()` sends what is on its way.
  *

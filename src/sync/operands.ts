@@ -8,6 +8,31 @@ export function isTensor(value: unknown): value is Tensor {
   return typeof (value as Partial<Tensor> | null)?.dispose === 'function';
 }
 
+/** Gives values when asked. */
+export type Lasting<V> = () => V;
+
+/**
+ * Values that are good after a wait: memory may grow meanwhile, which leaves an array in the memory of the layer's runtime empty,
+ * or with what it had before. The array is made anew then, where it was.
+ */
+export function lasting<V extends Values | Uint8Array | undefined>(bn: BatchNorm, values: V): Lasting<V> {
+  if (!ArrayBuffer.isView(values) || values.buffer !== memoryOf(bn)) return () => values;
+  const { byteOffset, length, buffer } = values, TypedArray = values.constructor as new (of: ArrayBufferLike, at: number, length: number) => V;
+  return () => {
+    const memory = memoryOf(bn);
+    return memory === buffer ? values : new TypedArray(memory, byteOffset, length);
+  };
+}
+
+function memoryOf(bn: BatchNorm): ArrayBufferLike {
+  const probe = bn.runtime.tensor([0]);
+  try {
+    return probe.data.buffer;
+  } finally {
+    probe.dispose();
+  }
+}
+
 /** Room for a result of the size of x. */
 export function valuesLike(bn: BatchNorm, x: Values): Values {
   if (isTensor(x)) return bn.runtime.tensor(x.shape, { dtype: bn.dtype });

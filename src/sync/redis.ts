@@ -23,8 +23,8 @@ export interface RedisClient {
 }
 
 /**
- * A group over Redis publish and subscribe, between processes of Node. A rank whose process has died is named within a second or
- * two, and a server that has gone at once.
+ * A group over Redis publish and subscribe, between processes of Node. A rank whose process has died is named within a second, and
+ * a server that has gone at once.
  *
  * @param client - stays open; the group subscribes on a connection of its own
  * @param options - `run`: a name that all ranks of this run share and no other; the rest as `messageGroup`

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  BatchNorm, type BatchNormOptions, backwardParts, type Floats, type ForwardContext, forwardParts, type Gradients, type Tensor,
+  BatchNorm, type BatchNormOptions, backwardParts, createRuntime, type Floats, type ForwardContext, forwardParts, type Gradients, type Tensor,
 } from '../../src/index.js';
 import { type Group, syncBackward, syncForward } from '../../src/sync/index.js';
 import { arrayOf, COMBINATIONS, distance, maskOf, normal, RUNTIMES, random, shapeIn, sizeOf } from '../setup.js';
@@ -113,6 +113,52 @@ describe.each(COMBINATIONS)('a batch over ranks in $kind $dtype $layout', ({ kin
       expect([dweight, dbias, dx]).toEqual([null, null, wholes[rank]!.dx]);
       expect(shares[rank]!.dx).toEqual(wholes[rank]!.dx);
     }
+  });
+
+  it.each(['whole', 'part', false] as const)('leaves the gradients it returns in parameters(), and those before where a rank fails: %s', async (parameters) => {
+    const groups = await groupsOf(4), layers = groups.map(() => new BatchNorm(3, { dtype, layout, runtime }));
+    const held = (bn: BatchNorm) => bn.parameters().map(({ gradient }) => gradient);
+    await each(groups, (group, rank) => syncForward(layers[rank]!, group, parts[rank]!.x, parts[rank]!.shape));
+    await each(groups, async (group, rank) => {
+      const { dweight, dbias } = await syncBackward(layers[rank]!, group, parts[rank]!.dy, { parameters }) as Gradients<Floats>;
+      expect(held(layers[rank]!)).toEqual([dweight, dbias]);
+    });
+    const before = layers.map(held);
+    const failed = await Promise.allSettled(groups.map((group, rank) =>
+      syncBackward(layers[rank]!, group, rank === 2 ? data(5, 1) as Float32Array : parts[rank]!.dy as Float32Array, { parameters })));
+    expect(failed.map(({ status }) => status)).toEqual(groups.map(() => 'rejected'));
+    expect(layers.map(held)).toEqual(before);
+  });
+
+  it('takes arrays in the memory of the runtime, also where that grows while ranks wait', async () => {
+    const own = createRuntime({ kind }), groups = await groupsOf(4), tensors: Tensor[] = [];
+    const layers = groups.map(() => new BatchNorm(3, { dtype, layout, runtime: own })), apart = groups.map(() => new BatchNorm(3, { dtype, layout, runtime }));
+    const view = (values: Floats, { shape }: { shape: number[] }) => {
+      const tensor = own.tensor(shape, { dtype, data: values });
+      tensors.push(tensor);
+      return () => tensor.data as Float32Array;
+    };
+    const grow = () => { own.tensor([own.tensor([1]).data.buffer.byteLength / 4]); };
+    const places = parts.map((part) => ({ x: view(part.x, part), z: view(part.z, part), dy: view(part.dy, part), y: view(part.x, part) }));
+    const expected = await each(groups, (group, rank) => syncForward(apart[rank]!, group, parts[rank]!.x as Float32Array, parts[rank]!.shape, { residual: parts[rank]!.z as Float32Array }));
+    const wanted = await each(groups, (group, rank) => syncBackward(apart[rank]!, group, parts[rank]!.dy, { parameters: 'part' }) as Promise<Gradients<Floats>>);
+
+    const forwards = each(groups, (group, rank) => {
+      const { x, z, y } = places[rank]!;
+      return syncForward(layers[rank]!, group, x(), parts[rank]!.shape, { residual: z(), out: y() });
+    });
+    grow();
+    const y = await forwards;
+    expect(y).toEqual(expected);
+    expect(places.map((place) => place.y())).toEqual(expected);
+    const backwards = each(groups, (group, rank) => {
+      const dy = places[rank]!.dy();
+      return syncBackward(layers[rank]!, group, dy, { parameters: 'part', out: dy }) as Promise<Gradients<Floats>>;
+    });
+    grow();
+    expect(await backwards).toEqual(wanted);
+    expect(places.map((place) => place.dy())).toEqual(wanted.map(({ dx }) => dx));
+    own.dispose();
   });
 
   it('takes tensors, and leaves no memory behind', async () => {

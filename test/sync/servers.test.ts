@@ -100,28 +100,52 @@ describe.each(['nats', 'redis'] as const)('groups over %s', (engine) => {
       await close(all);
     });
 
+    it.runIf(engine === 'nats').each([0, 1])('go on where the server is started again, or end with one sentence: ranks that wait %i', async (waiting) => {
+      let own = await startNats();
+      const run = newRun(), connections = await Promise.all([0, 1, 2].map(() => connect({ servers: `127.0.0.1:${own.port}`, maxReconnectAttempts: -1, reconnectTimeWait: 50 })));
+      try {
+        const groups = await Promise.all(connections.map((connection, rank) => natsGroup(connection, { run, rank, size: 3, timeout: 3000 })));
+        const began = groups.slice(0, waiting).map((group, rank) => group.allGather(bytes(rank)));
+        await own.stop('SIGKILL');
+        own = await startNats(own.port);
+        const all = [...began, ...groups.slice(waiting).map((group, i) => group.allGather(bytes(waiting + i)))];
+        const results = await Promise.all(all.map((result) => result.then((parts) => Array.from(parts, (part) => part[0]), (error: Error) => error.message)));
+        for (const result of results) {
+          if (typeof result === 'string') expect(result).toMatch(/^ranks? [\d, and]+ (is|are) (gone|missing) in collective 0|has lost collective 0/);
+          else expect(result).toEqual([0, 1, 2]);
+        }
+      } finally {
+        await Promise.all(connections.map((connection) => connection.close()));
+        await own.stop();
+      }
+    });
+
     it.each([1, 2, 3, 4, 5])('name a rank that is killed in the middle of training, and leave the others with a whole step: kill %i', async (seed) => {
       const run = newRun(), size = 3, uniform = random(seed);
       const children: ChildProcess[] = [];
+      let killed = 0;
       try {
         const last = Array.from({ length: size }, (_, rank) => {
           const child = spawn(process.execPath, ['--import', 'tsx', 'test/sync/rank.ts', engine, String(server.port), run, String(rank), String(size)], { stdio: ['ignore', 'pipe', 'inherit'] });
           children.push(child);
           return (async () => {
-            let line = '', killed = false;
+            let line = '', named = 0;
             for await (line of createInterface({ input: child.stdout! })) {
-              if (rank !== 1 || killed || !line.includes('"step":3')) continue;
-              killed = true;
+              if (line.includes('"error"')) named = performance.now();
+              if (rank !== 1 || killed > 0 || !line.includes('"step":3')) continue;
               await wait(uniform() * 30);
+              killed = performance.now();
               child.kill('SIGKILL');
             }
-            return JSON.parse(line) as { error: string; whole: number; steps: number; state: string };
+            return { ...JSON.parse(line) as { error: string; whole: number; steps: number; state: string }, named };
           })();
         });
         const [first, , third] = await Promise.all(last);
         for (const survivor of [first!, third!]) {
           expect(survivor.error).toMatch(/^rank 1 is gone in collective \d+$/);
           expect(survivor.whole).toBe(survivor.steps);
+          // Within a second, of which a machine that runs other tests may take as long again.
+          expect(survivor.named - killed).toBeLessThan(2000);
         }
         // One step apart only where rank 1 died while the last message of a step was on its way.
         expect(Math.abs(first!.steps - third!.steps)).toBeLessThanOrEqual(1);
