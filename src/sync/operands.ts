@@ -16,7 +16,7 @@ export type Lasting<V> = () => V;
  * or with what it had before. The array is made anew then, where it was.
  */
 export function lasting<V extends Values | Uint8Array | undefined>(bn: BatchNorm, values: V): Lasting<V> {
-  if (!ArrayBuffer.isView(values) || values.buffer !== memoryOf(bn)) return () => values;
+  if (!ArrayBuffer.isView(values) || values.byteLength === values.buffer.byteLength || values.buffer !== memoryOf(bn)) return () => values;
   const { byteOffset, length, buffer } = values, TypedArray = values.constructor as new (of: ArrayBufferLike, at: number, length: number) => V;
   return () => {
     const memory = memoryOf(bn);
