@@ -1,13 +1,22 @@
 /** Checks of arguments and their errors: the name, what was expected, what came. */
+import { lengthOf, typeOf } from './arrays.js';
+
+/** Characters of a caller's text that an error message quotes. */
+const QUOTED = 100;
+
+/** Text in an error message: the start of it, where it is long. */
+export function quoted(text: string): string {
+  return text.length <= QUOTED ? text : `${text.slice(0, QUOTED)}... (${text.length} characters)`;
+}
 
 /** For a value of the wrong kind. */
 export function wrongKind(name: string, expected: string, value: unknown, where = ''): TypeError {
-  return new TypeError(`"${name}" expected ${expected}, got ${describe(value)}${where}`);
+  return new TypeError(`"${quoted(name)}" expected ${expected}, got ${describe(value)}${where}`);
 }
 
 /** For a number or a size that does not fit. */
 export function wrongValue(name: string, expected: string, got: unknown): RangeError {
-  return new RangeError(`"${name}" expected ${expected}, got ${got}`);
+  return new RangeError(`"${quoted(name)}" expected ${expected}, got ${quoted(String(got))}`);
 }
 
 /** For an object that has been disposed. */
@@ -20,9 +29,14 @@ export function describe(value: unknown): string {
   if (value === null || value === undefined || typeof value === 'boolean') return String(value);
   if (typeof value === 'number' || typeof value === 'bigint') return `${typeof value} ${value}`;
   if (typeof value !== 'object') return typeof value;
-  const length = (value as { length?: unknown }).length;
-  const name = Object.prototype.toString.call(value).slice(8, -1);
-  return typeof length === 'number' ? `${name} of length ${length}` : name;
+  const type = typeOf(value);
+  if (type !== undefined) return `${type} of length ${lengthOf(value)}`;
+  try {
+    const { length } = value as { length?: unknown }, name = quoted(Object.prototype.toString.call(value).slice(8, -1));
+    return typeof length === 'number' ? `${name} of length ${length}` : name;
+  } catch {
+    return 'an object that cannot be read';
+  }
 }
 
 /**
@@ -32,13 +46,30 @@ export function describe(value: unknown): string {
 export function checkOptions(
   name: string, options: unknown, keys: readonly string[], meant: Readonly<Record<string, string>> = {},
 ): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`${name}() expected an object of options, got ${describe(options)}`);
+  const isObject = typeof options === 'object' && options !== null && !isArray(options);
+  const key = isObject ? strangerIn(options, keys) : null;
+  if (key === null) throw new TypeError(`${name}() expected an object of options, got ${describe(options)}`);
+  if (key === undefined) return;
+  const likely = likelyKey(key, keys, meant);
+  throw new TypeError(`${name}() expected options ${keys.join(', ')}, got "${quoted(key)}"${likely ? `: did you mean ${likely}?` : ''}`);
+}
+
+/** The first key of an object that is not among `keys`; undefined where there is none, null where the object cannot be read. */
+function strangerIn(options: object, keys: readonly string[]): string | null | undefined {
+  try {
+    for (const key in options) if (!keys.includes(key) && Object.hasOwn(options, key)) return key;
+    return undefined;
+  } catch {
+    return null;
   }
-  for (const key in options) {
-    if (keys.includes(key) || !Object.keys(options).includes(key)) continue;
-    const likely = likelyKey(key, keys, meant);
-    throw new TypeError(`${name}() expected options ${keys.join(', ')}, got "${key}"${likely ? `: did you mean ${likely}?` : ''}`);
+}
+
+/** Whether a value is an array, or a proxy of one that can be read. */
+export function isArray(value: unknown): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
   }
 }
 
@@ -46,6 +77,7 @@ export function checkOptions(
 function likelyKey(key: string, keys: readonly string[], meant: Readonly<Record<string, string>>): string | undefined {
   const plain = (text: string) => text.toLowerCase().replace(/[^a-z]/g, '');
   const given = plain(key);
+  if (given.length > QUOTED) return undefined;
   if (Object.keys(meant).includes(given)) return meant[given];
   let likely: string | undefined, least = given.length / 3;
   for (const known of keys) {
@@ -100,36 +132,31 @@ export function checkInteger(name: string, value: unknown, least: 0 | 1): assert
 }
 
 /** Whether a value is a non-negative integer. */
-export function isCount(value: unknown): boolean {
+export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+/** What is read from a value of a caller. @throws {TypeError} that names it where reading it throws: a getter, a revoked proxy. */
+export function reading<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const got = error instanceof Error ? error.message : describe(error);
+    throw new TypeError(`"${quoted(name)}" expected what can be read, got ${quoted(got)}`, { cause: error });
+  }
+}
+
 /**
- * @param as - what the length comes from, for the message
- * @throws {TypeError} not an array or array-like. @throws {RangeError} another length, if one is given.
+ * What is allocated for an argument that says how much.
+ *
+ * @throws {RangeError} that names it: there is no memory for that many.
  */
-export function checkList(name: string, value: unknown, length?: number, as?: string): asserts value is ArrayLike<unknown> {
-  const list = value as ArrayLike<unknown> | null | undefined;
-  if (typeof list !== 'object' || typeof list?.length !== 'number') {
-    throw wrongKind(name, `an array of ${length === undefined ? '' : `${length} `}numbers`, value);
+export function allocated<T>(name: string, value: number, allocate: () => T): T {
+  try {
+    return allocate();
+  } catch {
+    throw wrongValue(name, 'a number that there is memory for', value);
   }
-  if (length !== undefined) checkLength(name, list, length, as);
-}
-
-/** @throws {TypeError} an element is not a number. */
-export function checkNumbers(name: string, values: ArrayLike<unknown>): asserts values is ArrayLike<number> {
-  for (let i = 0; i < values.length; i++) {
-    if (typeof values[i] === 'number') continue;
-    const json = values[i] === null ? ', as JSON writes NaN and infinity' : '';
-    throw wrongKind(name, 'numbers', values[i], ` at index ${i}${json}`);
-  }
-}
-
-/** The elements of `{ "0": 1, "1": 2 }`, which is what JSON makes of a typed array, as an array; any other value as it is. */
-export function fromJson(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || 'length' in value) return value;
-  const keys = Object.keys(value);
-  return keys.length > 0 && keys.every((key, i) => key === String(i)) ? Object.values(value) : value;
 }
 
 /** Says in an error of `action` what it was about. */
@@ -137,41 +164,7 @@ export function within<T>(name: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    if (error instanceof Error) error.message = `"${name}": ${error.message}`;
+    if (error instanceof Error) error.message = `"${quoted(name)}": ${error.message}`;
     throw error;
   }
-}
-
-/**
- * @param as - what the length comes from, for the message
- * @throws {RangeError} another length.
- */
-export function checkLength(name: string, list: ArrayLike<unknown>, expected: number, as = ''): void {
-  if (list.length !== expected) throw wrongValue(name, `length ${expected}${as}`, lengthOf(list));
-}
-
-/** The length of a list in an error message; of an array that has lost its buffer also what empties most of them. */
-function lengthOf(list: ArrayLike<unknown>): string {
-  return `length ${list.length}${isDetached(list) ? " (detached: read a tensor's data again once memory may have grown)" : ''}`;
-}
-
-function isDetached(list: ArrayLike<unknown>): boolean {
-  if (list.length > 0 || !ArrayBuffer.isView(list)) return false;
-  try {
-    new Uint8Array(list.buffer);
-    return false;
-  } catch {
-    return true;
-  }
-}
-
-/** Whether a value is a typed array of this type. By its tag, so that arrays of another realm (an iframe, a sandbox) pass. */
-export function isTypedArray(value: unknown, type: string): value is ArrayLike<number> {
-  return ArrayBuffer.isView(value) && (value as Uint8Array)[Symbol.toStringTag] === type;
-}
-
-/** For a value that is not a typed array of this type and length. `of`: what has that length. */
-export function wrongArray(name: string, value: unknown, type: string, length: number, of: string): Error {
-  const expected = `${type} of length ${length}${of}`;
-  return isTypedArray(value, type) ? wrongValue(name, expected, lengthOf(value)) : wrongKind(name, expected, value);
 }

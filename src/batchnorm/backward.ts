@@ -10,7 +10,6 @@ import {
 import { type Engine, MemoryTensor, type Tensor } from '../runtime/engine.js';
 import type { Floats, FloatsOf } from '../runtime/kernels.js';
 import { geometryOf } from '../runtime/shape.js';
-import { kept } from '../runtime/views.js';
 import { Context, type ForwardContext } from './context.js';
 import type { LayerState } from './layer-state.js';
 
@@ -48,16 +47,13 @@ const OPTIONS = ['context', 'out', 'parameters'];
 
 /** The gradients of a forward. `sums`: those of the whole batch, where dy is a part of it. */
 export function backward(
-  layer: LayerState, incoming: Floats | Tensor, options: BackwardOptions<unknown>, whole: GradientSums | null,
+  layer: LayerState, incoming: Floats | Tensor, options: BackwardOptions<unknown>, sums: GradientSums | null,
 ): Gradients<Floats | Tensor> {
-  const engine = layer.engine();
   checkOptions('backward', options, OPTIONS);
-  const { out, parameters = true } = options;
+  const { context: asked, out, parameters = true } = options, engine = layer.engine();
   checkBoolean('parameters', parameters);
-  const context = contextOf(layer, options.context);
-  const dy = gradientOf(layer, engine, incoming, context);
+  const context = contextOf(layer, asked), dy = gradientOf(layer, engine, incoming, context);
   const output = out === undefined ? undefined : gradientOutputOf(layer, engine, out, dy, context);
-  const sums = whole && { total: kept(whole.total), dot: kept(whole.dot) };
 
   const { channels, settings: { dtype } } = layer;
   const { mode, count, table, renorm, residual } = context.normalisation, x = context.saved.x!;
@@ -98,9 +94,8 @@ export function parametersOf(layer: LayerState): Parameter[] {
 
 /** The two sums of a part of a batch. */
 export function backwardSums(layer: LayerState, incoming: Floats | Tensor, options: { context?: ForwardContext }): GradientSums {
-  const engine = layer.engine(), { channels } = layer;
   checkOptions('backwardSums', options, ['context']);
-  const context = contextOf(layer, options.context);
+  const { context: asked } = options, engine = layer.engine(), { channels } = layer, context = contextOf(layer, asked);
   const sums = { total: new Float64Array(channels), dot: new Float64Array(channels) };
   const dy = gradientOf(layer, engine, incoming, context);
   if (isEmpty(context)) return sums;
@@ -114,7 +109,7 @@ export function backwardSums(layer: LayerState, incoming: Floats | Tensor, optio
 function contextOf(layer: LayerState, asked: ForwardContext | undefined): Context {
   const context = asked === undefined ? layer.context : asked;
   if (context === null) throw new TypeError('backward() expected a forward() before it, got none');
-  if (!(context instanceof Context) || context.saved.owner !== layer) {
+  if (!Context.is(context) || context.saved.owner !== layer) {
     throw wrongKind('context', "one of this module's forward()", context);
   }
   const { x, y } = context.saved;

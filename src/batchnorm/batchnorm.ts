@@ -1,7 +1,7 @@
-import { checkBoolean, checkInteger, describe, wrongKind, wrongValue } from '../checks.js';
+import { allocated, checkBoolean, checkInteger, describe, wrongKind, wrongValue } from '../checks.js';
 import type { RunningVariance } from '../passes/formulas.js';
 import { checkMoments, checkSums, type GradientSums, type Moments } from '../passes/statistics.js';
-import { checkRuntime, type Runtime, type Tensor } from '../runtime/engine.js';
+import type { Runtime, Tensor } from '../runtime/engine.js';
 import type { DType, Floats, FloatsOf } from '../runtime/kernels.js';
 import type { Layout } from '../runtime/shape.js';
 import { type BackwardOptions, backward, backwardSums, type Gradients, type Parameter, parametersOf } from './backward.js';
@@ -20,7 +20,7 @@ export interface Snapshot {
 
 /** @throws {TypeError} not a BatchNorm. */
 export function checkBatchNorm(name: string, bn: unknown): asserts bn is BatchNorm {
-  if (!(bn instanceof BatchNorm)) throw new TypeError(`${name}() expected a BatchNorm, got ${describe(bn)}`);
+  if (!BatchNorm.is(bn)) throw new TypeError(`${name}() expected a BatchNorm, got ${describe(bn)}`);
 }
 
 /**
@@ -39,10 +39,13 @@ export class BatchNorm {
    * @throws {TypeError | RangeError} an option of the wrong kind or value.
    */
   constructor(channels: number, options: BatchNormOptions = {}) {
-    const settings = settingsOf(channels, options);
-    const { runtime } = options;
-    checkRuntime(runtime);
-    this.#layer = new LayerState(channels, settings, runtime);
+    const { settings, runtime } = settingsOf(channels, options);
+    this.#layer = allocated('channels', channels, () => new LayerState(channels, settings, runtime));
+  }
+
+  /** Whether a value is a layer itself, and not a proxy of one. @internal */
+  static is(value: unknown): value is BatchNorm {
+    return typeof value === 'object' && value !== null && #layer in value;
   }
 
   /** C. */

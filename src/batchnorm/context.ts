@@ -40,6 +40,11 @@ export class Context implements ForwardContext {
     this.#saved = saved;
   }
 
+  /** Whether a value is a context itself: neither a proxy of one, nor an object with its prototype. */
+  static is(value: unknown): value is Context {
+    return typeof value === 'object' && value !== null && #saved in value;
+  }
+
   get saved(): Saved {
     return this.#saved;
   }

@@ -1,9 +1,9 @@
 /** The forward of a layer: what is checked, which statistics normalise, and what is left for backward. */
 
-import { checkBoolean, checkOptions } from '../checks.js';
+import { checkBoolean, checkOptions, describe, isArray } from '../checks.js';
 import { areFinite, checkFinite, copyMoments, copyRunning } from '../passes/channel-table.js';
 import { normalise, type Renormalisation, renormalise, updateRunning } from '../passes/formulas.js';
-import { bytesLike, checkMask, countValid } from '../passes/mask.js';
+import { bytesLike, countValid, maskFrom } from '../passes/mask.js';
 import * as passes from '../passes/passes.js';
 import type { Moments } from '../passes/statistics.js';
 import {
@@ -11,11 +11,11 @@ import {
 } from '../passes/values.js';
 import { type Engine, MemoryTensor, type Tensor } from '../runtime/engine.js';
 import type { Floats, Geometry } from '../runtime/kernels.js';
-import { checkShape, geometryOf, listed } from '../runtime/shape.js';
+import { geometryOf, listed, readShape } from '../runtime/shape.js';
 import { kept } from '../runtime/views.js';
 import { Context } from './context.js';
 import type { LayerState } from './layer-state.js';
-import { checkRenorm, weightOfBatch } from './options.js';
+import { type RenormLimits, renormFrom, weightOfBatch } from './options.js';
 
 /** Options of one `forward`, of arrays or tensors of one type. */
 export interface ForwardOptions<A, Out extends A = A> {
@@ -36,7 +36,7 @@ const OPTIONS = ['out', 'residual', 'mask', 'updateStats'];
 /** What the options of other libraries are called here. */
 const MEANT = { inplace: '"out"', skip: '"residual"', training: 'train() and eval()' };
 
-/** The arguments of a forward, checked, and such that memory may grow. */
+/** The arguments of a forward, read once, checked, and such that memory may grow. */
 interface Call {
   readonly engine: Engine;
   readonly x: Values;
@@ -48,6 +48,7 @@ interface Call {
   readonly residual: Values | null;
   readonly mask: Uint8Array | null;
   readonly updateStats: boolean;
+  readonly renorm: RenormLimits | null;
   /** Values per channel of x that are not masked. */
   readonly valid: number;
 }
@@ -62,14 +63,13 @@ export function forward(
   layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, options: unknown, statistics: Moments | null,
 ): Floats | Tensor {
   const call = callOf(layer, x, shapeOrOptions, options);
-  const known = statistics && { count: statistics.count, mean: kept(statistics.mean), m2: kept(statistics.m2) };
-  const count = known?.count ?? call.valid;
-  const mode = modeOf(layer, call, known, count);
+  const count = statistics?.count ?? call.valid;
+  const mode = modeOf(layer, call, statistics, count);
   const y = call.out ?? valuesLike(call.x, layer.settings.dtype);
   const context = contextOf(layer, call, y, mode, count);
   releaseOnThrow(call.out ? [] : [y], () => {
-    if (call.valid === 0) normaliseNothing(layer, call, y, context, known);
-    else normaliseValues(layer, call, y, context, known);
+    if (call.valid === 0) normaliseNothing(layer, call, y, context, statistics);
+    else normaliseValues(layer, call, y, context, statistics);
   });
   layer.context = context;
   layer.replaceable = context;
@@ -78,29 +78,26 @@ export function forward(
 }
 
 function callOf(layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, maybeOptions: unknown): Call {
-  const engine = layer.engine(), { dtype, layout, renorm } = layer.settings;
-  const isTensor = x instanceof MemoryTensor;
-  const shape = isTensor ? x.shape : shapeOrOptions;
+  const { dtype, layout } = layer.settings, isTensor = MemoryTensor.is(x);
   const options = ((isTensor ? shapeOrOptions : maybeOptions) ?? {}) as ForwardOptions<unknown>;
-  if (isTensor && Array.isArray(shapeOrOptions)) {
-    throw new TypeError(`forward() expected no shape with a Tensor, which has its own (${listed(x.shape)}), got ${listed(shapeOrOptions)}`);
+  if (isTensor && isArray(shapeOrOptions)) {
+    throw new TypeError(`forward() expected no shape with a Tensor, which has its own (${listed(x.shape)}), got ${describe(shapeOrOptions)}`);
   }
   checkOptions('forward', options, OPTIONS, MEANT);
-  checkShape(shape);
-  const geometry = geometryOf(shape, layout, layer.channels);
+  // What runs code of the caller comes first: getters may dispose of the layer, or detach what is checked after them.
   const { out, residual, mask = null, updateStats = true } = options;
+  const shape = isTensor ? x.shape : readShape(shapeOrOptions), renorm = layer.settings.renorm && renormFrom(layer.settings.renorm);
+  const engine = layer.engine();
+  const geometry = geometryOf(shape, layout, layer.channels);
   checkBoolean('updateStats', updateStats);
   const input = valuesOf('x', x, dtype, shape, engine);
   const added = residual === undefined ? null : inputOf('residual', residual, 'x', input, dtype, shape, engine);
   const output = out === undefined ? undefined : outputOf(out, 'x', input, dtype, shape, engine);
   if (output !== undefined && added !== null) checkOverlap('out', output, 'residual', added, dtype);
-  if (mask !== null) checkMask(mask, geometry);
-  if (renorm !== null) checkRenorm(renorm);
+  const counted = mask === null ? null : kept(maskFrom(mask, geometry));
   return {
-    engine, x: input, geometry, out: output, given: out, residual: added, updateStats,
-    shape: isTensor ? shape : [...shape],
-    mask: mask && kept(mask),
-    valid: mask === null ? geometry.outer * geometry.inner : countValid(mask),
+    engine, x: input, shape, geometry, out: output, given: out, residual: added, mask: counted, updateStats, renorm,
+    valid: counted === null ? geometry.outer * geometry.inner : countValid(counted),
   };
 }
 
@@ -117,7 +114,7 @@ function modeOf(
 
 /** The context of a forward that has not yet run: its table is filled by the passes, its mask once nothing can fail. */
 function contextOf(
-  layer: LayerState, { x, shape, residual, mask, valid }: Call, y: Values, mode: 'batch' | 'running', count: number,
+  layer: LayerState, { x, shape, residual, mask, renorm, valid }: Call, y: Values, mode: 'batch' | 'running', count: number,
 ): Context {
   const { activation, onNonFinite } = layer.settings;
   const relu = activation === 'relu';
@@ -126,7 +123,7 @@ function contextOf(
     mode, count, relu,
     table: replaced?.normalisation.table ?? layer.newTable(count),
     residual: residual !== null,
-    renorm: mode === 'batch' && count > 0 ? renormalisationOf(layer) : null,
+    renorm: mode === 'batch' && count > 0 && renorm !== null ? renormalisationOf(layer, renorm) : null,
   }, {
     owner: layer, shape,
     x: sameMemory(x, y) ? null : x,
@@ -135,10 +132,8 @@ function contextOf(
   });
 }
 
-/** Batch renormalization towards the running statistics of now, or null where there is none. */
-function renormalisationOf({ channels, settings, runningMean, runningVar }: LayerState): Renormalisation | null {
-  if (settings.renorm === null) return null;
-  const { rMax, dMax } = settings.renorm;
+/** Batch renormalization towards the running statistics of now. */
+function renormalisationOf({ channels, runningMean, runningVar }: LayerState, { rMax, dMax }: RenormLimits): Renormalisation {
   return {
     r: new Float64Array(channels), d: new Float64Array(channels), rMax, dMax, runningMean: runningMean!, runningVar: runningVar!,
   };

@@ -38,13 +38,16 @@ export class LayerState {
 
   constructor(channels: number, settings: Settings, runtime: Engine | undefined) {
     const { dtype, weight, bias, trackRunningStats } = settings;
-    const vector = (value: number) => floatsOf(dtype, channels).fill(value);
+    const zeros = (wanted: boolean) => (wanted ? floatsOf(dtype, channels) : null);
     this.channels = channels;
     this.settings = settings;
-    this.weight = weight ? vector(1) : null;
-    this.bias = bias ? vector(0) : null;
-    this.runningMean = trackRunningStats ? vector(0) : null;
-    this.runningVar = trackRunningStats ? vector(1) : null;
+    this.weight = zeros(weight);
+    this.bias = zeros(bias);
+    this.runningMean = zeros(trackRunningStats);
+    this.runningVar = zeros(trackRunningStats);
+    // Once there is memory for all of them.
+    this.weight?.fill(1);
+    this.runningVar?.fill(1);
     this.#runtime = runtime;
     this.#workspace = new LastingWorkspace(dtype);
   }

@@ -1,7 +1,7 @@
 /** Options of a layer: what they mean, the defaults of each framework, and their checks. */
-import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions, wrongKind, wrongValue } from '../checks.js';
+import { checkBoolean, checkInteger, checkNumber, checkOneOf, checkOptions, reading, wrongKind, wrongValue } from '../checks.js';
 import type { RunningVariance } from '../passes/formulas.js';
-import type { Runtime } from '../runtime/engine.js';
+import { checkRuntime, type Engine, type Runtime } from '../runtime/engine.js';
 import type { DType } from '../runtime/kernels.js';
 import type { Layout } from '../runtime/shape.js';
 
@@ -104,7 +104,7 @@ export interface Settings {
 const KEYS = [
   'dtype', 'layout', 'convention', 'eps', 'momentum', 'runningVariance', 'weight', 'bias', 'trackRunningStats', 'runtime',
   'activation', 'onSingleValue', 'onNonFinite', 'renorm',
-];
+] as const;
 
 /** What the options of other libraries are called here. */
 const MEANT = {
@@ -115,19 +115,24 @@ const MEANT = {
   runningmean: 'loadStateDict()', runningvar: 'loadStateDict()', movingmean: 'loadStateDict()', movingvariance: 'loadStateDict()',
 };
 
-/** @throws {TypeError | RangeError} an option is of the wrong kind or value. */
-export function settingsOf(channels: number, options: BatchNormOptions): Settings {
+/** All options, each read once. */
+function optionsIn(options: BatchNormOptions): BatchNormOptions {
+  return Object.fromEntries(KEYS.map((key) => [key, options[key]]));
+}
+
+/** The settings and the runtime, if one is given. @throws {TypeError | RangeError} an option is of the wrong kind or value. */
+export function settingsOf(channels: number, options: BatchNormOptions): { settings: Settings; runtime: Engine | undefined } {
   checkInteger('channels', channels, 1);
   checkOptions('BatchNorm', options, KEYS, MEANT);
   const {
     dtype = 'float32', layout = 'channels-first', convention = 'torch', weight = true, bias = true, trackRunningStats = true,
-    activation = 'none', onSingleValue = 'error', onNonFinite = 'propagate', renorm,
-  } = options;
+    activation = 'none', onSingleValue = 'error', onNonFinite = 'propagate', renorm, runtime, ...given
+  } = optionsIn(options);
   checkOneOf('dtype', dtype, ['float32', 'float64']);
   checkOneOf('layout', layout, ['channels-first', 'channels-last']);
   checkOneOf('convention', convention, Object.keys(CONVENTIONS));
   const preset = CONVENTIONS[convention];
-  const { eps = preset.eps, momentum = preset.momentum, runningVariance = preset.runningVariance } = options;
+  const { eps = preset.eps, momentum = preset.momentum, runningVariance = preset.runningVariance } = given;
   checkOneOf('runningVariance', runningVariance, ['unbiased', 'biased']);
   checkOneOf('activation', activation, ['none', 'relu']);
   checkOneOf('onSingleValue', onSingleValue, ['error', 'running', 'zero']);
@@ -136,14 +141,18 @@ export function settingsOf(channels: number, options: BatchNormOptions): Setting
   checkBoolean('bias', bias);
   checkBoolean('trackRunningStats', trackRunningStats);
   if (renorm !== undefined) {
-    checkRenorm(renorm);
+    renormFrom(renorm);
     if (!trackRunningStats) throw wrongValue('renorm', 'running statistics to correct towards', 'trackRunningStats false');
   }
   checkNumber('eps', eps);
   checkMomentum(momentum);
+  checkRuntime(runtime);
   return {
-    dtype, layout, eps, momentum, runningVariance, debias: preset.debias === true, weight, bias, trackRunningStats, activation,
-    onSingleValue, onNonFinite, renorm: renorm ?? null,
+    settings: {
+      dtype, layout, eps, momentum, runningVariance, debias: preset.debias === true, weight, bias, trackRunningStats, activation,
+      onSingleValue, onNonFinite, renorm: renorm ?? null,
+    },
+    runtime,
   };
 }
 
@@ -182,9 +191,11 @@ export function checkMomentum(momentum: unknown): void {
   checkNumber('momentum', momentum, 0, 1);
 }
 
-/** @throws {TypeError | RangeError} limits of batch renormalization are of the wrong kind or value. */
-export function checkRenorm(limits: RenormLimits): void {
+/** A caller's limits of batch renormalization, as they are now. @throws {TypeError | RangeError} they are of the wrong kind or value. */
+export function renormFrom(limits: RenormLimits): RenormLimits {
   checkOptions('renorm', limits, ['rMax', 'dMax']);
-  checkNumber('rMax', limits.rMax, 1);
-  checkNumber('dMax', limits.dMax);
+  const { rMax, dMax } = reading('renorm', () => ({ rMax: limits.rMax, dMax: limits.dMax }));
+  checkNumber('rMax', rMax, 1);
+  checkNumber('dMax', dMax);
+  return { rMax, dMax };
 }

@@ -1,5 +1,6 @@
 /** State dictionaries under torch's names. */
-import { checkInteger, checkList, checkNumbers, fromJson, wrongKind, wrongValue } from '../checks.js';
+import { checkInteger, quoted, reading, wrongKind, wrongValue } from '../checks.js';
+import { fromJson, numbersIn } from '../lists.js';
 import type { DType, Floats } from '../runtime/kernels.js';
 import type { LayerState } from './layer-state.js';
 
@@ -37,21 +38,23 @@ export function loadStateDict(layer: LayerState, state: unknown): void {
   }
   const arrays = arraysOf(layer), names = ARRAYS.filter((name) => arrays[name]);
   const known: string[] = layer.runningMean ? [...names, COUNTER] : names;
-  for (const name of Object.keys(state)) {
-    if (!known.includes(name)) throw new TypeError(`"state" expected ${known.join(', ')}, got "${name}"`);
+  const entries = reading('state', () => Object.keys(state));
+  for (const name of entries) {
+    if (!known.includes(name)) throw new TypeError(`"state" expected ${known.join(', ')}, got "${quoted(name)}"`);
   }
-  const entries = state as Record<string, unknown>;
-  const values = names.map((name) => readArray(name, entries, layer.channels, layer.settings.dtype));
-  const counter = layer.runningMean ? readCounter(entries) : 0;
+  const entry = (name: string) => reading(name, () => (state as Record<string, unknown>)[name]);
+  const values = names.map((name) => {
+    if (!entries.includes(name)) throw new TypeError(`"state" expected "${name}", got none`);
+    return readArray(name, entry(name), layer.channels, layer.settings.dtype);
+  });
+  const counter = entries.includes(COUNTER) ? countOf(entry(COUNTER)) ?? 0 : 0;
   names.forEach((name, i) => { arrays[name]!.set(values[i]!); });
   layer.numBatchesTracked = counter;
 }
 
-function readArray(name: string, state: Record<string, unknown>, length: number, dtype: DType): Floats {
-  if (!Object.keys(state).includes(name)) throw new TypeError(`"state" expected "${name}", got none`);
-  const values = fromJson(state[name]);
-  checkList(name, values, length);
-  checkNumbers(name, values);
+/** A copy, so that nothing that is read later can change it. */
+function readArray(name: string, value: unknown, length: number, dtype: DType): Floats {
+  const values = numbersIn(name, fromJson(value), length);
   const copy = dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
   if (name === 'running_var') checkVariances(name, copy);
   return copy;
@@ -63,10 +66,6 @@ export function checkVariances(name: string, values: ArrayLike<number>): void {
   if (negative >= 0) throw wrongValue(name, 'variances of 0 or more', `${values[negative]} at index ${negative}`);
 }
 
-function readCounter(state: Record<string, unknown>): number {
-  return Object.keys(state).includes(COUNTER) ? countOf(state[COUNTER]) ?? 0 : 0;
-}
-
 /**
  * The counter of a checkpoint: a number or bigint, or an array of one, as loaders return scalars. undefined where it is
  * not known: missing, overflowed to infinity as float16 does at 65,520, or null, which is JSON's infinity.
@@ -75,7 +74,7 @@ function readCounter(state: Record<string, unknown>): number {
  */
 export function countOf(value: unknown): number | undefined {
   const list = fromJson(value) as number | bigint | ArrayLike<number | bigint> | null | undefined;
-  const scalar = typeof list === 'object' && list?.length === 1 ? list[0] : list;
+  const scalar = reading(COUNTER, () => (typeof list === 'object' && list?.length === 1 ? list[0] : list));
   if (scalar === undefined || scalar === null || scalar === Number.POSITIVE_INFINITY) return undefined;
   const counter = typeof scalar === 'bigint' ? Number(scalar) : scalar;
   checkInteger(COUNTER, counter, 0);

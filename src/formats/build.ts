@@ -2,7 +2,8 @@
 import { BatchNorm } from '../batchnorm/batchnorm.js';
 import { type BatchNormOptions, CONVENTIONS } from '../batchnorm/options.js';
 import { ARRAYS, COUNTER, checkVariances, countOf } from '../batchnorm/state-dict.js';
-import { checkLength, checkList, checkNumber, checkNumbers, checkOneOf, checkOptions, fromJson, wrongKind } from '../checks.js';
+import { checkNumber, checkOneOf, checkOptions, quoted, wrongKind } from '../checks.js';
+import { checkLength, fromJson, numbersIn } from '../lists.js';
 import type { RunningVariance } from '../passes/formulas.js';
 import type { Layout } from '../runtime/shape.js';
 
@@ -90,15 +91,15 @@ function stateOf(parts: readonly Part[]): { channels: number; state: Record<stri
   const state: Record<string, ArrayLike<number>> = {};
   let first: { word: string; length: number } | undefined;
   for (const [name, word, value] of parts) {
-    const list = fromJson(value);
-    if (name !== COUNTER) {
-      checkList(word, list);
-      first ??= { word, length: list.length };
-      checkLength(word, list, first.length, ` as "${first.word}" has`);
-      checkNumbers(word, list);
-      if (name === 'running_var') checkVariances(word, list);
+    if (name === COUNTER) {
+      state[name] = fromJson(value) as ArrayLike<number>;
+      continue;
     }
-    state[name] = list as ArrayLike<number>;
+    const list = numbersIn(word, fromJson(value));
+    first ??= { word, length: list.length };
+    checkLength(word, list, first.length, ` as "${first.word}" has`, value);
+    if (name === 'running_var') checkVariances(word, list);
+    state[name] = list;
   }
   if (!first) throw new TypeError('"state" expected weight, bias or running statistics, got none');
   return { channels: first.length, state };
@@ -165,7 +166,7 @@ export function wordsOf(
     const word = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     if (word === 'eps' && words.includes('epsilon')) throw new TypeError('"config" expected "epsilon", got "eps"');
     if (!words.includes(word) && !others.includes(word)) {
-      throw new TypeError(`${converter}() expected a config of ${words.join(', ')}, got "${key}"`);
+      throw new TypeError(`${converter}() expected a config of ${words.join(', ')}, got "${quoted(key)}"`);
     }
     result[word] = value;
   }

@@ -1,7 +1,8 @@
 /** BatchNorms from Caffe: the blobs of a BatchNorm layer and of the Scale layer after it. */
 import { sumOfWeights } from '../batchnorm/options.js';
 import { COUNTER } from '../batchnorm/state-dict.js';
-import { checkBoolean, checkLength, checkList, checkNumber, checkNumbers, checkOptions, fromJson, wrongValue } from '../checks.js';
+import { checkBoolean, checkNumber, checkOptions, wrongValue } from '../checks.js';
+import { checkLength, fromJson, listIn, numbersIn } from '../lists.js';
 import { build, type Converted, type ConvertOptions, checkObject, newWeightOf, numberOf, type Part, wordsOf } from './build.js';
 import { type ConvertedLayers, type ConvertLayersOptions, collect, type Found, optionsOf, someOf } from './layers.js';
 import { fieldOf, listOf, type ProtobufMessage } from './protobuf.js';
@@ -115,15 +116,12 @@ function scaleAfter(layers: readonly ProtobufMessage[], at: number): ProtobufMes
 
 /** Numbers of each blob. @throws {TypeError} a blob that holds none. @throws {RangeError} another number of blobs. */
 function blobsOf(layer: string, blobs: unknown, counts: readonly number[]): ArrayLike<number>[] {
-  checkList(layer, blobs);
-  if (!counts.includes(blobs.length)) throw wrongValue(layer, `${counts.join(' or ')} blobs`, blobs.length);
-  return Array.from(blobs, (blob, i) => {
+  const list = listIn(layer, blobs);
+  if (!counts.includes(list.length)) throw wrongValue(layer, `${counts.join(' or ')} blobs`, list.length);
+  return list.map((blob, i) => {
     const message = Object(blob) as ProtobufMessage, data = fieldOf(message, 'data') as ArrayLike<number> | undefined;
     const isMessage = data !== undefined || fieldOf(message, 'double_data') !== undefined;
-    const numbers = fromJson(isMessage ? (data?.length ? data : fieldOf(message, 'double_data')) : blob);
-    checkList(`${layer}[${i}]`, numbers);
-    checkNumbers(`${layer}[${i}]`, numbers);
-    return numbers;
+    return numbersIn(`${layer}[${i}]`, fromJson(isMessage ? (data?.length ? data : fieldOf(message, 'double_data')) : blob));
   });
 }
 

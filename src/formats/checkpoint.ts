@@ -1,7 +1,7 @@
 /** Batch norm layers to and from safetensors files, under torch's names. */
 import { BatchNorm } from '../batchnorm/batchnorm.js';
 import { COUNTER, countOf } from '../batchnorm/state-dict.js';
-import { within, wrongKind } from '../checks.js';
+import { quoted, within, wrongKind, wrongValue } from '../checks.js';
 import { elements, listed } from '../runtime/shape.js';
 import type { ConvertedLayers, ConvertLayersOptions } from './layers.js';
 import { checkStrings, isObject, readSafetensors, type StoredTensor, type StoredValues } from './safetensors.js';
@@ -29,7 +29,7 @@ export function loadSafetensors(layers: Layers, bytes: Uint8Array | ArrayBuffer)
     for (const last of TORCH) {
       const tensor = tensors.get(prefix + last) ?? tensors.get(plain.get(prefix + last)!);
       if (tensor) state[last] = valuesOf(prefix + last, tensor, bn.channels);
-      else if (last !== COUNTER && own.includes(last)) throw new TypeError(`The file expected "${prefix}${last}", got none`);
+      else if (last !== COUNTER && own.includes(last)) throw new TypeError(`The file expected "${quoted(prefix)}${last}", got none`);
     }
     if (own.includes(COUNTER) && within(prefix, () => countOf(state[COUNTER])) === undefined) {
       notes.push(`"${prefix}${COUNTER}" ${state[COUNTER] ? 'overflowed to infinity' : 'is missing'}: it is taken as 0`);
@@ -61,9 +61,9 @@ export function layersFromSafetensors(
 /** The values of one of a layer's tensors. @throws {TypeError | RangeError} a dtype or shape that it cannot have. */
 function valuesOf(name: string, tensor: StoredTensor, channels?: number): StoredValues {
   const { dtype, shape } = tensor, counter = name.endsWith(COUNTER);
-  if (!counter && !FLOATS.includes(dtype)) throw new TypeError(`"${name}" expected dtype ${FLOATS.join(', ')}, got ${dtype}`);
+  if (!counter && !FLOATS.includes(dtype)) throw new TypeError(`"${quoted(name)}" expected dtype ${FLOATS.join(', ')}, got ${dtype}`);
   const fits = counter ? elements(shape) === 1 : shape.length === 1 && shape[0] === (channels ?? shape[0]);
-  if (!fits) throw new RangeError(`"${name}" expected shape [${counter ? '' : channels ?? 'C'}], got ${listed(shape)}`);
+  if (!fits) throw wrongValue(name, `shape [${counter ? '' : channels ?? 'C'}]`, listed(shape));
   return tensor.read();
 }
 

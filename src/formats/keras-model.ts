@@ -1,5 +1,5 @@
 /** The JSON of Keras' layers and models: where the config of a batch norm is. */
-import { describe } from '../checks.js';
+import { describe, quoted } from '../checks.js';
 import { checkObject } from './build.js';
 
 /** Class names of batch norm layers: BatchNormalization, -V1, -V2, SyncBatchNormalization, and those of custom layers. */
@@ -27,7 +27,7 @@ export function layerOf(json: unknown): KerasLayer {
   if (type === undefined) return { name: String(json.name ?? ''), config: json, rank: rankOf(json, json) };
   if (typeof type !== 'string' || !BATCH_NORM.test(type)) {
     const got = typeof type === 'string' ? type : describe(type);
-    throw new RangeError(`"config" expected that of a BatchNormalization layer, got that of ${got}`);
+    throw new RangeError(`"config" expected that of a BatchNormalization layer, got that of ${quoted(got)}`);
   }
   const { config } = json;
   checkObject('config', config);

@@ -1,6 +1,6 @@
 /** Many layers of one file: rules by name, what was taken, and what was left. */
 import type { BatchNorm } from '../batchnorm/batchnorm.js';
-import { within, wrongKind } from '../checks.js';
+import { quoted, within, wrongKind } from '../checks.js';
 import type { Converted, ConvertOptions } from './build.js';
 
 /** A value for every layer, or a function of a layer's name. undefined counts as not given. */
@@ -63,7 +63,7 @@ export function collect(found: readonly Found[], all: Iterable<string>, notes: r
   });
   const names = new Set<string>();
   for (const [name] of layers) {
-    if (names.has(name)) throw new RangeError(`The file expected every layer to have a name of its own, got "${name}" twice`);
+    if (names.has(name)) throw new RangeError(`The file expected every layer to have a name of its own, got "${quoted(name)}" twice`);
     names.add(name);
   }
   const taken = found.flatMap(({ tensors }) => tensors), used = new Set(taken);
@@ -80,10 +80,10 @@ const NAMED = 3;
 function nameAll(names: readonly string[], total: number): string {
   if (names.length > NAMED && names.length === total) return `all ${total} layers`;
   const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : '';
-  return names.slice(0, NAMED).map((name) => `"${name}"`).join(', ') + more;
+  return names.slice(0, NAMED).map((name) => `"${quoted(name)}"`).join(', ') + more;
 }
 
 /** Names for an error message: the first few. */
 export function someOf(names: readonly string[]): string {
-  return names.length === 0 ? 'nothing' : names.slice(0, NAMED).map((name) => `"${name}"`).join(', ');
+  return names.length === 0 ? 'nothing' : names.slice(0, NAMED).map((name) => `"${quoted(name)}"`).join(', ');
 }

@@ -1,6 +1,7 @@
 /** BatchNorms from ONNX: a node with its inputs, or all nodes of a model. */
+import { isTypedArray } from '../arrays.js';
 import { CONVENTIONS } from '../batchnorm/options.js';
-import { checkOptions, wrongKind, wrongValue } from '../checks.js';
+import { checkOptions, quoted, wrongKind, wrongValue } from '../checks.js';
 import { build, type Converted, type ConvertOptions, checkObject, newWeightOf, numberOf, type Part, wordsOf } from './build.js';
 import { type ConvertedLayers, type ConvertLayersOptions, collect, type Found, optionsOf, someOf } from './layers.js';
 import { fieldOf, integerOf, isTensor, listOf, numbersOf, type ProtobufMessage } from './protobuf.js';
@@ -136,7 +137,7 @@ function numberIn(attribute: ProtobufMessage): unknown {
   if (type === 1 || type === 'FLOAT') return fieldOf(attribute, 'f') ?? 0;
   if (type === 2 || type === 'INT') return integerOf(name, fieldOf(attribute, 'i') ?? 0);
   if (type === 7 || type === 'INTS') return fieldOf(attribute, 'ints');
-  throw new TypeError(`"${name}" expected an attribute of type FLOAT or INT, got ${type}`);
+  throw new TypeError(`"${quoted(name)}" expected an attribute of type FLOAT or INT, got ${quoted(String(type))}`);
 }
 
 function switchOf(attributes: Record<string, unknown>, word: string, accepted: readonly number[]): number | undefined {
@@ -149,6 +150,6 @@ function switchOf(attributes: Record<string, unknown>, word: string, accepted: r
 
 function valuesOf(word: string, values: unknown): unknown {
   if (isTensor(values)) return numbersOf(word, values);
-  if (!(ArrayBuffer.isView(values) && (values as Uint8Array)[Symbol.toStringTag] === 'Uint8Array')) return values;
+  if (!isTypedArray(values, 'Uint8Array')) return values;
   throw new TypeError(`"${word}" expected numbers or a TensorProto, got a Uint8Array: raw_data needs its data_type`);
 }

@@ -1,5 +1,6 @@
 /** Messages of ONNX and Caffe as their decoders return them: plain objects, with keys like `raw_data` or `rawData`. */
-import { fromJson, wrongKind, wrongValue } from '../checks.js';
+import { quoted, wrongKind, wrongValue } from '../checks.js';
+import { bytesIn, fromJson } from '../lists.js';
 import { brains, halves } from './halves.js';
 
 /** A message: an object of fields. */
@@ -46,7 +47,7 @@ export function isTensor(value: unknown): value is ProtobufMessage {
 export function numbersOf(name: string, tensor: ProtobufMessage): ArrayLike<number> {
   const dataType = fieldOf(tensor, 'data_type');
   const type = Object.keys(TYPES).find((key) => dataType === key || dataType === TYPES[key]![0]);
-  if (type === undefined) throw new TypeError(`"${name}" expected data_type ${Object.keys(TYPES).join(', ')}, got ${dataType}`);
+  if (type === undefined) throw new TypeError(`"${name}" expected data_type ${Object.keys(TYPES).join(', ')}, got ${quoted(String(dataType))}`);
   const location = fieldOf(tensor, 'data_location');
   if (location === 1 || location === 'EXTERNAL') {
     throw new TypeError(`"${name}" expected its data in the model, got data_location EXTERNAL: load it into raw_data`);
@@ -65,9 +66,7 @@ function bytesOf(name: string, value: unknown): Uint8Array {
   if (value === undefined || value === null) return new Uint8Array(0);
   if (typeof value === 'string') return Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
   const bytes = fromJson(value);
-  if (Array.isArray(bytes)) return Uint8Array.from(bytes);
-  if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  throw wrongKind(name, 'raw_data in a Uint8Array', value);
+  return Array.isArray(bytes) ? Uint8Array.from(bytes) : bytesIn(name, bytes, 'raw_data in a Uint8Array');
 }
 
 function decode(type: string, bytes: Uint8Array, size: number): ArrayLike<number> {

@@ -2,8 +2,9 @@
  * Reading safetensors files: u64 length of the header (little-endian), the header in JSON, the data.
  * https://github.com/huggingface/safetensors#format. Files come from anywhere, so the header is checked before its use.
  */
-import { describe, within, wrongKind, wrongValue } from '../checks.js';
-import { checkShape, elements, listed } from '../runtime/shape.js';
+import { describe, quoted, within, wrongKind, wrongValue } from '../checks.js';
+import { bytesIn } from '../lists.js';
+import { elements, listed, readShape } from '../runtime/shape.js';
 import { brains, halves } from './halves.js';
 
 /** What a tensor of a file is read as. */
@@ -25,7 +26,13 @@ export interface StoredTensor {
   read(): StoredValues;
 }
 
-const MAXIMUM_HEADER = 100_000_000;
+/**
+ * What a header may hold. A tensor takes about 100 bytes, 4 names and 11 values in it: this is room for 65,536 of them, where
+ * the largest models have some thousand in a file, and no header takes more than a second or 100 MB.
+ */
+const MAXIMUM_HEADER = 2 ** 24;
+const MAXIMUM_NAMES = 2 ** 18;
+const MAXIMUM_VALUES = 2 ** 20;
 const MAXIMUM_DEPTH = 64;
 
 /** Bits of an element. */
@@ -39,16 +46,13 @@ const BITS = new Map([
  * The tensors of a safetensors file by name, in the order of their data; the whole header is checked, no value is read.
  *
  * @param bytes - of the whole file; the tensors keep a reference to them
- * @throws {TypeError} no bytes; a field of the header of the wrong kind.
- * @throws {RangeError} a header that is cut off, longer than 100 MB, not UTF-8, not JSON or names something twice; an unknown
- *   dtype; a shape that does not fill its bytes; bytes that overlap, leave a hole or end elsewhere than the file.
+ * @throws {TypeError} no bytes, or a buffer that has been detached; a field of the header of the wrong kind.
+ * @throws {RangeError} a header that is cut off, longer than 16 MiB or of more than 65,536 tensors (262,144 names), not UTF-8, not
+ *   JSON or names something twice; an unknown dtype; a shape that does not fill its bytes; bytes that overlap, leave a hole or end
+ *   elsewhere than the file.
  */
 export function readSafetensors(bytes: Uint8Array | ArrayBuffer): Map<string, StoredTensor> {
-  const kind = Object.prototype.toString.call(bytes).slice(8, -1);
-  if (kind !== 'Uint8Array' && kind !== 'ArrayBuffer') {
-    throw wrongKind('bytes', 'Uint8Array or ArrayBuffer', bytes);
-  }
-  const file = ArrayBuffer.isView(bytes) ? new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new DataView(bytes);
+  const plain = bytesIn('bytes', bytes), file = new DataView(plain.buffer, plain.byteOffset, plain.byteLength);
   if (file.byteLength < 8) throw new RangeError(`A safetensors file expected 8 bytes or more, got ${file.byteLength}`);
   const length = file.getBigUint64(0, true);
   if (length > MAXIMUM_HEADER) throw new RangeError(`The header expected ${MAXIMUM_HEADER} bytes at most, got ${length}`);
@@ -63,7 +67,7 @@ export function readSafetensors(bytes: Uint8Array | ArrayBuffer): Map<string, St
   infos.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let end = 0;
   for (const info of infos) {
-    if (info.begin !== end) throw new RangeError(`"${info.name}" expected to begin at byte ${end} of the data, got ${info.begin}`);
+    if (info.begin !== end) throw wrongValue(info.name, `to begin at byte ${end} of the data`, info.begin);
     end = info.end;
   }
   if (end !== size) throw new RangeError(`The data expected ${end} bytes, got ${size}`);
@@ -77,44 +81,54 @@ function headerOf(bytes: Uint8Array): Record<string, unknown> {
   let header: unknown;
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    checkKeys(text);
+    checkText(text);
     header = JSON.parse(text);
   } catch (error) {
     if (error instanceof RangeError) throw error;
-    throw new RangeError(`The header expected JSON in UTF-8, got ${(error as Error).message}`);
+    throw new RangeError(`The header expected JSON in UTF-8, got ${quoted((error as Error).message)}`);
   }
   if (!isObject(header)) throw new TypeError(`The header expected an object, got ${describe(header)}`);
   if (bytes[0] !== 0x7b) throw new RangeError(`The header expected "{" as its first byte, got ${bytes[0]}`);
   return header;
 }
 
-/** JSON.parse keeps the last of equal keys in silence; a file that has two of them means two things. */
-function checkKeys(json: string): void {
-  const open: Set<string>[] = [];
+/**
+ * What JSON.parse does not refuse: more than there is to be in a header, before anything is made of it, and equal keys, of which it
+ * keeps the last in silence; a file that has two of them means two things.
+ */
+function checkText(json: string): void {
+  const open: (Set<string> | null)[] = [];
+  let names = 0, values = 0;
   for (let i = 0; i < json.length; i++) {
     const character = json[i]!;
-    if (character === '{' || character === '[') open.push(new Set());
+    if (character === '{' || character === '[') open.push(character === '{' ? new Set() : null);
     else if (character === '}' || character === ']') open.pop();
-    if (open.length > MAXIMUM_DEPTH) throw new RangeError(`The header expected ${MAXIMUM_DEPTH} levels at most, got more`);
+    if (character === '{' || character === '[' || character === ',') checkSize(++values, MAXIMUM_VALUES, 'values');
+    checkSize(open.length, MAXIMUM_DEPTH, 'levels');
     if (character !== '"') continue;
     const start = i++;
     while (i < json.length && json[i] !== '"') i += json[i] === '\\' ? 2 : 1;
     let next = i + 1;
     while (next < json.length && ' \t\n\r'.includes(json[next]!)) next++;
     if (json[next] !== ':') continue;
+    checkSize(++names, MAXIMUM_NAMES, 'names');
     const key = JSON.parse(json.slice(start, i + 1)) as string, keys = open.at(-1);
-    if (keys?.has(key)) throw new RangeError(`The header expected every name once, got "${key}" twice`);
+    if (keys?.has(key)) throw new RangeError(`The header expected every name once, got "${quoted(key)}" twice`);
     keys?.add(key);
   }
 }
 
+function checkSize(size: number, most: number, what: string): void {
+  if (size > most) throw new RangeError(`The header expected ${most} ${what} at most, got more`);
+}
+
 function infoOf(name: string, info: unknown, size: number) {
   if (!isObject(info)) throw wrongKind(name, 'an object', info);
-  const { dtype, data_offsets: offsets } = info, shape = info.shape as readonly number[];
+  const { dtype, data_offsets: offsets } = info;
   if (typeof dtype !== 'string') throw wrongKind(name, 'a dtype', dtype);
   const bits = BITS.get(dtype);
   if (bits === undefined) throw wrongValue(name, `a dtype of ${[...BITS.keys()].join(', ')}`, dtype);
-  within(name, () => checkShape(shape));
+  const shape = within(name, () => readShape(info.shape));
   if (!Array.isArray(offsets) || offsets.length !== 2 || offsets.some((offset) => typeof offset !== 'number')) {
     throw wrongKind(name, 'two data_offsets', offsets);
   }
@@ -125,7 +139,7 @@ function infoOf(name: string, info: unknown, size: number) {
   if ((elements(shape) * bits) / 8 !== end - begin) {
     throw wrongValue(name, `${(elements(shape) * bits) / 8} bytes (${dtype} ${listed(shape)})`, end - begin);
   }
-  return { name, dtype, shape: Object.freeze([...shape]), begin, end };
+  return { name, dtype, shape: Object.freeze(shape), begin, end };
 }
 
 function decode(name: string, dtype: string, length: number, file: DataView, at: number): StoredValues {
@@ -142,7 +156,7 @@ function decode(name: string, dtype: string, length: number, file: DataView, at:
     case 'U16': return shorts();
     case 'I8': return Int8Array.from({ length }, (_, i) => file.getInt8(at + i));
     case 'U8': case 'BOOL': return Uint8Array.from({ length }, (_, i) => file.getUint8(at + i));
-    default: throw new TypeError(`"${name}" expected a dtype of floats of 16 bits or more, or of integers, to be read, got ${dtype}`);
+    default: throw new TypeError(`"${quoted(name)}" expected a dtype of floats of 16 bits or more, or of integers, to be read, got ${dtype}`);
   }
   function shorts(): Uint16Array {
     return Uint16Array.from({ length }, (_, i) => file.getUint16(at + 2 * i, true));

@@ -1,6 +1,7 @@
 /** Weights of TensorFlow.js models: specs, and the bytes of all of them one after another. */
-import { within, wrongKind, wrongValue } from '../checks.js';
-import { checkShape, elements } from '../runtime/shape.js';
+import { isArray, quoted, within, wrongKind, wrongValue } from '../checks.js';
+import { bytesIn, listIn } from '../lists.js';
+import { elements, readShape } from '../runtime/shape.js';
 import { checkObject } from './build.js';
 import { halves } from './halves.js';
 
@@ -40,11 +41,10 @@ export function readArtifacts(artifacts: TfjsArtifacts): Map<string, ArrayLike<n
   let at = 0;
   for (const spec of specs) {
     checkObject('weightSpecs', spec);
-    const { name, shape, dtype, quantization } = spec, stored = quantization?.dtype ?? dtype;
-    within(name, () => checkShape(shape));
+    const { name, dtype, quantization } = spec, stored = quantization?.dtype ?? dtype, shape = within(name, () => readShape(spec.shape));
     const length = elements(shape);
     const size = stored === 'string' ? stringsAt(view, at, length) : length * (BYTES[stored] ?? Number.NaN);
-    if (Number.isNaN(size)) throw new TypeError(`"${name}" expected dtype ${Object.keys(BYTES).join(', ')} or string, got ${stored}`);
+    if (Number.isNaN(size)) throw new TypeError(`"${quoted(name)}" expected dtype ${Object.keys(BYTES).join(', ')} or string, got ${quoted(String(stored))}`);
     if (at + size > bytes.length) throw wrongValue('weightData', `${at + size} bytes or more, as "${name}" ends there`, bytes.length);
     const floating = dtype === 'float32' && shape.length === 1;
     result.set(name, floating ? floats(name, bytes.slice(at, at + size), quantization) : null);
@@ -55,11 +55,7 @@ export function readArtifacts(artifacts: TfjsArtifacts): Map<string, ArrayLike<n
 }
 
 function concatenate(data: TfjsArtifacts['weightData']): Uint8Array {
-  const parts = (Array.isArray(data) ? data : [data]).map((part) => {
-    if (ArrayBuffer.isView(part)) return new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
-    if (Object.prototype.toString.call(part) === '[object ArrayBuffer]') return new Uint8Array(part as ArrayBuffer);
-    throw wrongKind('weightData', 'the bytes of the weights', part);
-  });
+  const parts = (isArray(data) ? listIn('weightData', data) : [data]).map((part) => bytesIn('weightData', part, 'the bytes of the weights'));
   if (parts.length === 1) return parts[0]!;
   const bytes = new Uint8Array(parts.reduce((size, { length }) => size + length, 0));
   let at = 0;

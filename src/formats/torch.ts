@@ -1,6 +1,6 @@
 /** BatchNorms from state dictionaries of PyTorch, one or all of them. */
 import { ARRAYS, COUNTER } from '../batchnorm/state-dict.js';
-import { checkOptions, wrongKind } from '../checks.js';
+import { checkOptions, quoted, wrongKind } from '../checks.js';
 import { build, type Converted, type ConvertOptions, checkObject, numberOf } from './build.js';
 import { type ConvertedLayers, type ConvertLayersOptions, collect, optionsOf, type Rule, ruleOf, someOf } from './layers.js';
 
@@ -45,10 +45,10 @@ export function fromTorch(state: Readonly<Record<string, TorchValue>>, config: T
   const { prefix = '' } = config;
   if (typeof prefix !== 'string') throw wrongKind('prefix', 'a string', prefix);
   const names = namesAfter(prefix, Object.keys(state));
-  if (names.length === 0) throw new TypeError(`"state" expected names that start with "${prefix}", got none`);
+  if (names.length === 0) throw new TypeError(`"state" expected names that start with "${quoted(prefix)}", got none`);
   const stranger = names.find(([last]) => !TORCH.includes(last));
   if (stranger !== undefined) {
-    throw new TypeError(`"state" expected ${TORCH.join(', ')} after "${prefix}", got "${stranger[1]}"`);
+    throw new TypeError(`"state" expected ${TORCH.join(', ')} after "${quoted(prefix)}", got "${quoted(stranger[1])}"`);
   }
   return build({
     framework: 'torch', layout: 'channels-first', notes: [],
@@ -108,7 +108,7 @@ export function layersOf(
     }];
   });
   if (found.length === 0) {
-    const after = prefix === '' ? '' : ` after "${prefix}"`;
+    const after = prefix === '' ? '' : ` after "${quoted(prefix)}"`;
     throw new TypeError(`${caller}() expected running_mean and running_var of a batch norm${after}, got ${someOf(names)}`);
   }
   return collect(found, names);

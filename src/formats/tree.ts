@@ -1,5 +1,5 @@
 /** Nested objects of arrays, as a flat list. */
-import { fromJson } from '../checks.js';
+import { fromJson } from '../lists.js';
 
 /** The arrays of nested objects or Maps by their paths, 'a/b/c'. */
 export function leavesOf(tree: unknown): Map<string, unknown> {

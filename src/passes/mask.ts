@@ -1,16 +1,23 @@
 /** Masks: which positions of a batch count. One byte per position, [N, ...positions] in any layout; 0: masked. */
 
-import { checkInteger, checkList, checkNumbers, isCount, isTypedArray, wrongArray, wrongValue } from '../checks.js';
+import { isTypedArray, lengthOf, plainView } from '../arrays.js';
+import { allocated, checkInteger, isCount, wrongValue } from '../checks.js';
+import { numbersIn, wrongArray } from '../lists.js';
 import type { Engine } from '../runtime/engine.js';
 import { type DType, type Geometry, LANES, type Pointer } from '../runtime/kernels.js';
 import type { Block } from './blocks.js';
 
-/** @throws {TypeError} not a Uint8Array. @throws {RangeError} another length than one byte per position. */
-export function checkMask(mask: unknown, { outer, inner }: Geometry): asserts mask is Uint8Array {
+/**
+ * A caller's mask as a plain array.
+ *
+ * @throws {TypeError} not a Uint8Array. @throws {RangeError} another length than one byte per position.
+ */
+export function maskFrom(mask: unknown, { outer, inner }: Geometry): Uint8Array {
   const expected = outer * inner;
-  if (!isTypedArray(mask, 'Uint8Array') || mask.length !== expected) {
+  if (!isTypedArray(mask, 'Uint8Array') || lengthOf(mask) !== expected) {
     throw wrongArray('mask', mask, 'Uint8Array', expected, ', one for each position');
   }
+  return plainView(mask, 'Uint8Array');
 }
 
 /** Positions that are not masked, from `start` up to `end`. */
@@ -39,12 +46,11 @@ export function countValid(mask: Uint8Array, start = 0, end = mask.length): numb
  * @throws {TypeError} lengths or positions are not numbers. @throws {RangeError} a length is not an integer from 0 to positions.
  */
 export function maskFromLengths(lengths: ArrayLike<number>, positions: number): Uint8Array {
-  checkList('lengths', lengths);
-  checkNumbers('lengths', lengths);
+  const each = numbersIn('lengths', lengths);
   checkInteger('positions', positions, 0);
-  const mask = new Uint8Array(lengths.length * positions);
-  for (let n = 0; n < lengths.length; n++) {
-    const length = lengths[n]!;
+  const mask = allocated('positions', positions, () => new Uint8Array(each.length * positions));
+  for (let n = 0; n < each.length; n++) {
+    const length = each[n]!;
     if (!isCount(length) || length > positions) {
       throw wrongValue('lengths', `integers from 0 to ${positions}`, `${length} at index ${n}`);
     }

@@ -76,7 +76,7 @@ export function staged(
     load(block) {
       const from = array();
       eachRun(geometry, block, (start, offset, length) => {
-        view(block, offset, length).set(from.subarray(start, start + length));
+        view(block, offset, length).set(length === from.length ? from : from.subarray(start, start + length));
       });
       return place(block);
     },

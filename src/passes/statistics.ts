@@ -1,5 +1,7 @@
 /** Statistics and gradient sums of a batch, as users hold them: merging those of its parts, and checks. */
-import { checkNumbers, fromJson, isCount, isTypedArray, wrongKind, wrongValue } from '../checks.js';
+import { isTypedArray, plainView } from '../arrays.js';
+import { isCount, reading, wrongKind, wrongValue } from '../checks.js';
+import { fromJson, numbersIn } from '../lists.js';
 import { mergePart } from './formulas.js';
 
 /** Mergeable statistics of each channel. */
@@ -32,13 +34,16 @@ export function mergeMoments(...parts: Moments[]): Moments {
 }
 
 /**
- * Moments as they are, or read from what JSON makes of them.
+ * A copy of moments, or of what JSON makes of them.
  *
  * @throws {TypeError} not moments. @throws {RangeError} another number of channels, a count that is not an integer, a negative m2.
  */
 export function checkMoments(name: string, value: unknown, channels?: number): Moments {
-  const given = Object(value) as Partial<Moments>, { count } = given;
-  const mean = doublesOf(`${name}.mean`, given.mean), m2 = doublesOf(`${name}.m2`, given.m2);
+  const given = reading(name, () => {
+    const { count, mean, m2 } = Object(value) as Partial<Moments>;
+    return { count, mean, m2 };
+  });
+  const { count } = given, mean = doublesFrom(`${name}.mean`, given.mean), m2 = doublesFrom(`${name}.m2`, given.m2);
   if (typeof count !== 'number' || !mean || !m2) {
     throw wrongKind(name, '{ count, mean: Float64Array, m2: Float64Array }', value);
   }
@@ -81,13 +86,16 @@ export function addGradientSums(...parts: GradientSums[]): GradientSums {
 }
 
 /**
- * Sums as they are, or read from what JSON makes of them.
+ * A copy of sums, or of what JSON makes of them.
  *
  * @throws {TypeError} not sums. @throws {RangeError} another number of channels.
  */
 export function checkSums(value: unknown, channels?: number): GradientSums {
-  const given = Object(value) as Partial<GradientSums>;
-  const total = doublesOf('sums.total', given.total), dot = doublesOf('sums.dot', given.dot);
+  const given = reading('sums', () => {
+    const { total, dot } = Object(value) as Partial<GradientSums>;
+    return { total, dot };
+  });
+  const total = doublesFrom('sums.total', given.total), dot = doublesFrom('sums.dot', given.dot);
   if (!total || !dot) {
     throw wrongKind('sums', '{ total: Float64Array, dot: Float64Array }', value);
   }
@@ -98,11 +106,9 @@ export function checkSums(value: unknown, channels?: number): GradientSums {
   return { total, dot };
 }
 
-/** A Float64Array as it is, or what JSON makes of one as a new one; undefined for anything else. */
-function doublesOf(name: string, value: unknown): Float64Array | undefined {
-  if (isTypedArray(value, 'Float64Array')) return value as Float64Array;
+/** A copy of a Float64Array, or of what JSON makes of one; undefined for anything else. What is read later may not change it. */
+function doublesFrom(name: string, value: unknown): Float64Array | undefined {
+  if (isTypedArray(value, 'Float64Array')) return plainView(value, 'Float64Array').slice();
   const list = fromJson(value);
-  if (list === value) return undefined;
-  checkNumbers(name, list as ArrayLike<unknown>);
-  return Float64Array.from(list as ArrayLike<number>);
+  return list === value ? undefined : Float64Array.from(numbersIn(name, list));
 }

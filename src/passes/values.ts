@@ -1,11 +1,13 @@
 /** What goes into `forward` and `backward` and comes out: typed arrays and tensors, and their checks. */
-import { isTypedArray, wrongArray, wrongKind, wrongValue } from '../checks.js';
+import { isTypedArray, lengthOf, plainView } from '../arrays.js';
+import { wrongKind, wrongValue } from '../checks.js';
+import { wrongArray } from '../lists.js';
 import { type Engine, MemoryTensor, type Tensor } from '../runtime/engine.js';
 import { BYTES, type DType, type Floats, type FloatsOf } from '../runtime/kernels.js';
 import { elements, listed } from '../runtime/shape.js';
 import { current, located, MemoryView } from '../runtime/views.js';
 
-/** What is computed on: arrays, those that live in the memory of a runtime by their address, and tensors. */
+/** What is computed on: plain arrays, those that live in the memory of a runtime by their address, and tensors. */
 export type Values = Floats | MemoryView<Floats> | MemoryTensor;
 
 /**
@@ -14,10 +16,7 @@ export type Values = Floats | MemoryView<Floats> | MemoryTensor;
  * @throws {TypeError} another kind, dtype or runtime. @throws {RangeError} another shape.
  */
 export function valuesOf(name: string, value: unknown, dtype: DType, shape: readonly number[], engine: Engine): Values {
-  if (!(value instanceof MemoryTensor)) {
-    checkFloats(name, value, dtype, shape);
-    return located(value);
-  }
+  if (!MemoryTensor.is(value)) return located(floatsFrom(name, value, dtype, shape));
   if (value.engine !== engine) throw new TypeError(`"${name}" expected a Tensor of this module's runtime, got another's`);
   if (value.dtype !== dtype) throw new TypeError(`"${name}" expected dtype ${dtype}, got ${value.dtype}`);
   value.checkAlive(`"${name}"`);
@@ -27,8 +26,8 @@ export function valuesOf(name: string, value: unknown, dtype: DType, shape: read
 
 /** Checks values that have been kept. @throws {TypeError} disposed. @throws {RangeError} an array that has lost its buffer. */
 export function checkKept(name: string, values: Values, dtype: DType, shape: readonly number[]): void {
-  if (ArrayBuffer.isView(values)) checkFloats(name, values, dtype, shape);
-  else values.checkAlive();
+  if (!ArrayBuffer.isView(values)) values.checkAlive();
+  else if (values.length !== elements(shape)) throw wrongFloats(name, values, dtype, shape);
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
@@ -38,12 +37,21 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return true;
 }
 
-/** @throws {TypeError} another type than the dtype's array. @throws {RangeError} another length than the shape's. */
-export function checkFloats(
-  name: string, value: unknown, dtype: DType, shape: readonly number[],
-): asserts value is Floats {
-  const type = dtype === 'float32' ? 'Float32Array' : 'Float64Array', length = elements(shape);
-  if (!isTypedArray(value, type) || value.length !== length) throw wrongArray(name, value, type, length, ` (${shape.join('x')})`);
+/**
+ * The elements of a caller's array as a plain one.
+ *
+ * @throws {TypeError} another type than the dtype's array. @throws {RangeError} another length than the shape's.
+ */
+export function floatsFrom(name: string, value: unknown, dtype: DType, shape: readonly number[]): FloatsOf {
+  const type = ARRAYS[dtype];
+  if (!isTypedArray(value, type) || lengthOf(value) !== elements(shape)) throw wrongFloats(name, value, dtype, shape);
+  return plainView(value, type);
+}
+
+const ARRAYS = { float32: 'Float32Array', float64: 'Float64Array' } as const;
+
+function wrongFloats(name: string, value: unknown, dtype: DType, shape: readonly number[]): Error {
+  return wrongArray(name, value, ARRAYS[dtype], elements(shape), ` (${shape.join('x')})`);
 }
 
 /** @throws {RangeError} two of this dtype share some bytes but do not start at the same one. */
@@ -81,7 +89,7 @@ export function inputOf(
   name: string, value: unknown, otherName: string, other: Values, dtype: DType, shape: readonly number[], engine: Engine,
 ): Values {
   const isTensor = other instanceof MemoryTensor;
-  if (value instanceof MemoryTensor !== isTensor) {
+  if (MemoryTensor.is(value) !== isTensor) {
     throw wrongKind(name, `a ${isTensor ? 'Tensor' : 'typed array'} as "${otherName}" is`, value);
   }
   return valuesOf(name, value, dtype, shape, engine);
@@ -104,7 +112,7 @@ export function floatsIn(values: Values): Floats {
 /** What the caller gets for an output: what they gave for it, but a new view where memory has grown under that. */
 export function resultOf(values: Values, given: unknown): Floats | Tensor {
   if (values instanceof MemoryView) return given === undefined ? values.data : values.renew(given as Floats);
-  return values;
+  return given === undefined ? values : given as Floats | Tensor;
 }
 
 /** Runs `action`; if it throws, frees the results first, which nobody will see. */

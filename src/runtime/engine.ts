@@ -1,7 +1,8 @@
-import { checkList, checkNumbers, checkOneOf, checkOptions, disposed, wrongKind } from '../checks.js';
+import { checkOneOf, checkOptions, disposed, wrongKind } from '../checks.js';
+import { numbersIn } from '../lists.js';
 import { BYTES, type DType, type Floats, type Kernels, type Pointer } from './kernels.js';
 import { type Allocator, type Memory, SMALL_BYTES } from './memory.js';
-import { checkShape, elements } from './shape.js';
+import { elements, readShape } from './shape.js';
 import { current, located, type MemoryOwner, viewOf } from './views.js';
 
 /** An array in the memory of a runtime: passing it to `forward` or `backward` of the same runtime costs no copy. */
@@ -69,17 +70,20 @@ export class Engine implements Runtime, MemoryOwner {
   }
 
   tensor(shape: readonly number[], init: { dtype?: DType; data?: ArrayLike<number> } = {}): Tensor {
-    checkTensorArguments(shape, init);
-    const data = located(init.data), tensor = this.allocateTensor(shape, init.dtype ?? 'float32');
-    const values = this.floats(tensor.dtype, tensor.pointer, tensor.length);
-    if (data) values.set(current(data)!);
+    checkOptions('tensor', init, ['dtype', 'data']);
+    const { dtype = 'float32', data } = init, dimensions = readShape(shape);
+    checkOneOf('dtype', dtype, ['float32', 'float64']);
+    const given = data === undefined ? undefined : numbersIn('data', data, elements(dimensions), ` (${dimensions.join('x')})`);
+    const numbers = ArrayBuffer.isView(given) ? located(given as Floats) : given;
+    const tensor = this.allocateTensor(dimensions, dtype), values = this.floats(dtype, tensor.pointer, tensor.length);
+    if (numbers) values.set(current(numbers));
     else values.fill(0);
     return tensor;
   }
 
   /** A tensor with arbitrary content. */
   allocateTensor(shape: readonly number[], dtype: DType): MemoryTensor {
-    return new MemoryTensor(this, Object.freeze([...shape]), dtype);
+    return new MemoryTensor(this, Object.isFrozen(shape) ? shape : Object.freeze([...shape]), dtype);
   }
 
   /** As `Allocator.allocate`. */
@@ -152,6 +156,13 @@ export class MemoryTensor implements Tensor {
     this.dtype = dtype;
     this.length = elements(shape);
     this.#pointer = engine.allocate(this.length * BYTES[dtype], true);
+    // A caller who gives it another length would have the kernels write past it.
+    Object.freeze(this);
+  }
+
+  /** Whether a value is a tensor itself: neither a proxy of one, nor an object with its prototype. */
+  static is(value: unknown): value is MemoryTensor {
+    return typeof value === 'object' && value !== null && #pointer in value;
   }
 
   /** @param what - this tensor, in the words of the error. @throws {TypeError} after dispose. */
@@ -176,16 +187,4 @@ export class MemoryTensor implements Tensor {
     this.engine.free(this.#pointer);
     this.#pointer = 0;
   }
-}
-
-/** Checks the arguments of `Runtime.tensor`. */
-function checkTensorArguments(shape: unknown, init: { dtype?: unknown; data?: unknown }): void {
-  checkShape(shape);
-  checkOptions('tensor', init, ['dtype', 'data']);
-  checkOneOf('dtype', init.dtype, ['float32', 'float64']);
-  if (init.data === undefined) return;
-  const { data } = init;
-  checkList('data', data, elements(shape), ` (${shape.join('x')})`);
-  if (ArrayBuffer.isView(data) && !(data[Symbol.toStringTag as never] as string).startsWith('Big')) return;
-  checkNumbers('data', data);
 }

@@ -1,3 +1,4 @@
+import { isArrayBuffer } from '../arrays.js';
 import { checkNumber, checkOneOf, checkOptions, wrongKind } from '../checks.js';
 import { Engine, type Runtime } from './engine.js';
 import { BufferMemory, FirstFit, MAXIMUM_BYTES, PAGE } from './memory.js';
@@ -26,9 +27,12 @@ export interface RuntimeOptions {
  * @throws {RangeError} where it is asked for and the engine has no memory for it.
  */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
-  checkRuntimeOptions(options);
-  const { module, maximumBytes = MAXIMUM_BYTES } = options;
-  const kind = options.kind ?? (module ? 'wasm-simd' : defaultKind());
+  checkOptions('createRuntime', options, ['kind', 'module', 'maximumBytes']);
+  const { kind: asked, module, maximumBytes = MAXIMUM_BYTES } = options;
+  checkOneOf('kind', asked, ['wasm-simd', 'javascript']);
+  if (module !== undefined && !isModule(module)) throw wrongKind('module', 'a WebAssembly.Module or its bytes', module);
+  checkNumber('maximumBytes', maximumBytes, PAGE, MAXIMUM_BYTES);
+  const kind = asked ?? (module ? 'wasm-simd' : defaultKind());
   if (kind === 'javascript') return plainEngine(maximumBytes);
   const reason = module && typeof WebAssembly === 'object' ? undefined : refusal();
   if (reason !== undefined) {
@@ -36,7 +40,7 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
   }
   const memory = wasmMemory(Math.floor(maximumBytes / PAGE));
   if (typeof memory === 'string') {
-    if (options.kind || module) throw new RangeError(`kind 'wasm-simd' expected memory for WebAssembly, got none: ${memory}`);
+    if (asked || module) throw new RangeError(`kind 'wasm-simd' expected memory for WebAssembly, got none: ${memory}`);
     sayThatPlainKernelsStepIn(memory);
     return plainEngine(maximumBytes);
   }
@@ -72,13 +76,13 @@ export function sharedRuntime(): Engine {
   return shared;
 }
 
-/** Checks the options of `createRuntime`. */
-function checkRuntimeOptions(options: { kind?: unknown; module?: unknown; maximumBytes?: unknown }): void {
-  checkOptions('createRuntime', options, ['kind', 'module', 'maximumBytes']);
-  checkOneOf('kind', options.kind, ['wasm-simd', 'javascript']);
-  const { module, maximumBytes } = options;
-  if (module !== undefined && !ArrayBuffer.isView(module) && !/(ArrayBuffer|WebAssembly\.Module)\]$/.test(Object.prototype.toString.call(module))) {
-    throw wrongKind('module', 'a WebAssembly.Module or its bytes', module);
+/** Whether a value is a compiled module, or bytes that may be one. Asked of the engine, which does not look at a tag. */
+function isModule(value: unknown): boolean {
+  if (ArrayBuffer.isView(value) || isArrayBuffer(value)) return true;
+  try {
+    WebAssembly.Module.exports(value as WebAssembly.Module);
+    return true;
+  } catch {
+    return false;
   }
-  if (maximumBytes !== undefined) checkNumber('maximumBytes', maximumBytes, PAGE, MAXIMUM_BYTES);
 }

@@ -1,5 +1,5 @@
 /** Shapes, their checks, and how kernels walk them. */
-import { isCount, wrongKind, wrongValue } from '../checks.js';
+import { isCount, reading, wrongKind, wrongValue } from '../checks.js';
 import type { Geometry } from './kernels.js';
 
 /** 'channels-first': [N, C, ...positions]. 'channels-last': [N, ...positions, C]. Rank 2 ([N, C]) is both. */
@@ -17,18 +17,36 @@ export function listed(shape: readonly number[]): string {
   return `[${shape.join(', ')}]`;
 }
 
-/** @throws {TypeError | RangeError} where a shape is not a list of non-negative integers with a safe product. */
-export function checkShape(shape: unknown): asserts shape is readonly number[] {
-  if (!Array.isArray(shape)) throw wrongKind('shape', 'an array of dimensions', shape);
+/**
+ * A caller's shape as an array of its own, each dimension read once.
+ *
+ * @throws {TypeError | RangeError} where it is not a list of non-negative integers with a safe product.
+ */
+export function readShape(given: unknown): number[] {
+  const shape = reading('shape', () => dimensionsIn(given));
+  if (shape === undefined) throw wrongKind('shape', 'an array of dimensions', given);
   let product = 1;
   for (let i = 0; i < shape.length; i++) {
-    const dimension: unknown = shape[i];
+    const dimension = shape[i];
     if (typeof dimension !== 'number') throw wrongKind('shape', 'numbers', dimension, ` at index ${i}`);
     product *= dimension;
     if (!isCount(dimension) || !isCount(product)) {
-      throw wrongValue('shape', 'non-negative integers with a product below 2^53', listed(shape));
+      throw wrongValue('shape', 'non-negative integers with a product below 2^53', listed(shape as number[]));
     }
   }
+  return shape as number[];
+}
+
+/** The elements of an array, up to the first that is not a number; undefined where it is not an array. */
+function dimensionsIn(given: unknown): unknown[] | undefined {
+  if (!Array.isArray(given)) return undefined;
+  const dimensions: unknown[] = [], rank = given.length;
+  for (let i = 0; i < rank; i++) {
+    const dimension: unknown = given[i];
+    dimensions.push(dimension);
+    if (typeof dimension !== 'number') break;
+  }
+  return dimensions;
 }
 
 /**

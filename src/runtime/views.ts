@@ -3,6 +3,7 @@
  * empty. So one that is kept, or used once something may have been allocated, is known by its address: `located` when it
  * comes, `current` when it is used.
  */
+import { bufferOf } from '../arrays.js';
 import type { Pointer } from './kernels.js';
 import type { Memory } from './memory.js';
 
@@ -27,7 +28,7 @@ export function viewOf<A extends TypedArray>(owner: MemoryOwner, Type: Construct
   return new Type(buffer, pointer, length);
 }
 
-/** A caller's array in a memory, by its address. */
+/** An array in a memory, by its address. */
 export class MemoryView<A> {
   readonly engine: MemoryOwner;
   readonly pointer: Pointer;
@@ -55,15 +56,14 @@ export class MemoryView<A> {
 
   /** The caller's array itself, or where growth has detached it, a new view of the same place. */
   renew(array: A): A {
-    return (array as TypedArray).buffer === this.engine.memory.buffer ? array : this.data;
+    return bufferOf(array) === this.engine.memory.buffer ? array : this.data;
   }
 }
 
-/** A value that is about to be kept: by its address if it is a typed array in the memory of a runtime, otherwise as it is. */
-export function located<T>(value: T): T | MemoryView<T> {
-  if (!ArrayBuffer.isView(value)) return value;
-  const owner = owners.get(value.buffer);
-  return owner === undefined || owner.disposed || value.byteLength === 0 ? value : new MemoryView(owner, value as unknown as TypedArray);
+/** A plain array that is about to be kept: by its address if it lives in the memory of a runtime, otherwise as it is. */
+export function located<A extends TypedArray>(array: A): A | MemoryView<A> {
+  const owner = owners.get(array.buffer);
+  return owner === undefined || owner.disposed || array.length === 0 ? array : new MemoryView(owner, array);
 }
 
 /** The value that was `located`, as it is now. */
@@ -71,9 +71,7 @@ export function current<T>(value: T | MemoryView<T>): T {
   return value instanceof MemoryView ? value.data : value;
 }
 
-/** The value as it is, but a copy of a typed array that lives in the memory of a runtime. For small ones. */
+/** A plain array as it is, but a copy of one that lives in the memory of a runtime. For small ones. */
 export function kept<A extends TypedArray>(array: A): A {
-  const values = located(array);
-  // Not of the array itself: the slice() of a Node Buffer is no copy.
-  return values instanceof MemoryView ? values.data.slice() as A : array;
+  return located(array) instanceof MemoryView ? array.slice() as A : array;
 }

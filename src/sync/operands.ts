@@ -1,5 +1,6 @@
 /** Checks of arrays and tensors before the others are asked: whatever `BatchNorm` would refuse once they have answered. */
-import { isTypedArray, wrongKind, wrongValue } from '../checks.js';
+import { bufferOf, isTypedArray, lengthOf, typeOf } from '../arrays.js';
+import { wrongKind, wrongValue } from '../checks.js';
 import type { BatchNorm, Floats, Tensor } from '../index.js';
 
 export type Values = Floats | Tensor;
@@ -53,9 +54,9 @@ export function checkValues(bn: BatchNorm, name: string, value: unknown): assert
 /** @throws {TypeError | RangeError} of another kind, dtype, shape or runtime than x, which is called `of`. */
 export function checkLike(name: string, value: unknown, of: string, x: Values): asserts value is Values {
   if (isTensor(value) !== isTensor(x)) throw wrongKind(name, `a ${isTensor(x) ? 'Tensor' : 'typed array'} as "${of}" is`, value);
-  const own = isTensor(value) ? value.data : value, other = dataOf(x);
-  if (!isTypedArray(own, other[Symbol.toStringTag])) throw wrongKind(name, `${other[Symbol.toStringTag]} as "${of}" is`, own);
-  if (own.length !== other.length) throw wrongValue(name, `length ${other.length} as "${of}" has`, `length ${own.length}`);
+  const own = isTensor(value) ? value.data : value, other = dataOf(x), type = typeOf(other)!;
+  if (!isTypedArray(own, type)) throw wrongKind(name, `${type} as "${of}" is`, own);
+  if (lengthOf(own) !== lengthOf(other)) throw wrongValue(name, `length ${lengthOf(other)} as "${of}" has`, `length ${lengthOf(own)}`);
   if (!isTensor(value) || !isTensor(x)) return;
   if (value.data.buffer !== x.data.buffer) throw new TypeError(`"${name}" expected a Tensor of the runtime of "${of}", got another's`);
   if (String(value.shape) !== String(x.shape)) throw wrongValue(name, `shape [${x.shape.join(', ')}]`, `[${value.shape.join(', ')}]`);
@@ -64,7 +65,7 @@ export function checkLike(name: string, value: unknown, of: string, x: Values): 
 /** @throws {RangeError} out shares memory with x without being x, or where it must not even be that. */
 export function checkApart(out: Values, of: string, x: Values, mayBeSame: boolean): void {
   const a = dataOf(out), b = dataOf(x);
-  if (a.buffer !== b.buffer || a.byteOffset + a.byteLength <= b.byteOffset || b.byteOffset + b.byteLength <= a.byteOffset) return;
+  if (bufferOf(a) !== bufferOf(b) || a.byteOffset + a.byteLength <= b.byteOffset || b.byteOffset + b.byteLength <= a.byteOffset) return;
   if (mayBeSame && a.byteOffset === b.byteOffset) return;
   throw wrongValue('out', `to be ${mayBeSame ? `"${of}" itself or ` : ''}apart from ${of}`, 'memory that both share');
 }

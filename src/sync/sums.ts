@@ -1,5 +1,6 @@
 /** Numbers of other kinds, by the same collective. */
-import { checkNumber, isTypedArray, wrongKind } from '../checks.js';
+import { isTypedArray } from '../arrays.js';
+import { checkNumber, wrongKind } from '../checks.js';
 import type { Floats } from '../index.js';
 import { exchange, prepared } from './exchange.js';
 import { checkGroup, type Group } from './group.js';

@@ -1,11 +1,12 @@
 import { type BatchNorm, checkBatchNorm } from '../batchnorm/batchnorm.js';
 import { checkOptions } from '../checks.js';
-import { floatsIn, type Values } from '../passes/values.js';
-import type { Runtime, Tensor } from '../runtime/engine.js';
+import { maskFrom } from '../passes/mask.js';
+import { floatsIn, valuesOf } from '../passes/values.js';
+import { checkRuntime, type Runtime, type Tensor } from '../runtime/engine.js';
 import type { Floats } from '../runtime/kernels.js';
-import { geometryOf } from '../runtime/shape.js';
-import { current, located } from '../runtime/views.js';
-import { moments } from './moments.js';
+import { geometryOf, readShape } from '../runtime/shape.js';
+import { kept } from '../runtime/views.js';
+import { dtypeOf, moments } from './moments.js';
 
 /** What a batch says about a layer, [C] each. */
 export interface Diagnosis {
@@ -33,16 +34,17 @@ export function diagnose(
   checkBatchNorm('diagnose', bn);
   checkOptions('diagnose', options, ['mask', 'runtime']);
   const { mask, runtime = bn.runtime } = options;
-  // The moments may grow memory.
-  const keptX = located(x), keptMask = located(mask);
-  const { mean, m2, count } = moments(x, shape, { layout: bn.layout, runtime, ...(mask && { mask }) });
-  const { channels, inner, pitch } = geometryOf(shape, bn.layout, bn.channels);
+  const dimensions = readShape(shape), geometry = geometryOf(dimensions, bn.layout, bn.channels), { channels, inner, pitch } = geometry;
+  checkRuntime(runtime);
+  // By address where they live in memory, which the moments may grow.
+  const values = valuesOf('x', x, dtypeOf(x), dimensions, runtime), counts = mask === undefined ? undefined : kept(maskFrom(mask, geometry));
+  const { mean, m2, count } = moments(x, dimensions, { layout: bn.layout, runtime, ...(counts && { mask: counts }) });
   const { runningMean, runningVar, weight, eps } = bn;
   const meanShift = new Float64Array(bn.channels), varianceRatio = new Float64Array(bn.channels).fill(1);
   const dead = new Uint8Array(bn.channels), nonFinite = new Uint32Array(bn.channels);
-  const values = floatsIn(keptX as Values), counts = current(keptMask);
-  for (let i = 0; i < values.length; i++) {
-    if (Number.isFinite(values[i]!)) continue;
+  const floats = floatsIn(values);
+  for (let i = 0; i < floats.length; i++) {
+    if (Number.isFinite(floats[i]!)) continue;
     if (counts?.[Math.floor(i / pitch) * inner + (i % inner)] !== 0) nonFinite[Math.floor(i / inner) % channels]!++;
   }
   for (let c = 0; c < bn.channels; c++) {

@@ -1,10 +1,11 @@
 /** Folding: in eval mode a batch norm can be merged into the linear or convolution layer beside it. */
+import { isTypedArray } from '../arrays.js';
 import type { BatchNorm } from '../batchnorm/batchnorm.js';
-import { within, wrongKind, wrongValue } from '../checks.js';
+import { isArray, within, wrongKind, wrongValue } from '../checks.js';
+import { listIn } from '../lists.js';
 import { slopeOf } from '../passes/formulas.js';
 import type { Floats } from '../runtime/kernels.js';
-import { checkKind, checkLayer, type FoldOptions, type Layer, sumsOf } from './fold-layer.js';
-import type { Sums } from './weight-axes.js';
+import { anyFloats, type Fold, type FoldOptions, foldOf, type Layer, layerFrom } from './fold-layer.js';
 
 /**
  * The layer that replaces itself and the batch norm, with the current running statistics.
@@ -21,11 +22,14 @@ import type { Sums } from './weight-axes.js';
  * @throws {RangeError} lengths, shape or groups do not fit the channels, or padding is not 0.
  */
 export function foldInto(bn: BatchNorm, layer: Layer, options: FoldOptions = {}): { weight: Floats; bias: Floats } {
-  const sums = sumsOf(bn, layer, options), affine = affineOf(bn), after = options.position === 'after';
-  const weight = layer.weight.slice(), total = biasOf(layer, sums, affine, after);
+  return folded(bn, foldOf(bn, layer, options));
+}
+
+function folded(bn: BatchNorm, fold: Fold): { weight: Floats; bias: Floats } {
+  const { layer, sums, after } = fold, affine = affineOf(bn);
+  const weight = layer.weight.slice(), total = biasOf(fold, affine);
   sums.visit((index, out, channel) => { weight[index] = layer.weight[index]! * affine.slope[after ? channel : out]!; });
-  const single = (layer.bias ?? weight)[Symbol.toStringTag] === 'Float32Array';
-  return { weight, bias: single ? Float32Array.from(total) : total };
+  return { weight, bias: isTypedArray(layer.bias ?? weight, 'Float32Array') ? Float32Array.from(total) : total };
 }
 
 /** A batch norm and the layer that it is folded into. */
@@ -46,12 +50,12 @@ export interface Folded {
  * @throws {TypeError | RangeError} as `foldInto`, with the index of the pair.
  */
 export function foldAll(pairs: readonly FoldPair[]): Folded[] {
-  if (!Array.isArray(pairs)) throw wrongKind('pairs', 'an array of [bn, layer, options]', pairs);
-  return (pairs as readonly FoldPair[]).map((pair, i) => within(`pairs[${i}]`, () => {
-    if (!Array.isArray(pair)) throw wrongKind('pair', '[bn, layer, options]', pair);
-    const [bn, layer, options] = pair as FoldPair;
-    const folded = foldInto(bn, layer, options);
-    return { ...folded, error: foldingError(bn, layer, folded, undefined, options) };
+  if (!isArray(pairs)) throw wrongKind('pairs', 'an array of [bn, layer, options]', pairs);
+  return listIn('pairs', pairs).map((pair, i) => within(`pairs[${i}]`, () => {
+    if (!isArray(pair)) throw wrongKind('pair', '[bn, layer, options]', pair);
+    const [bn, layer, options = {}] = listIn('pair', pair) as unknown as FoldPair;
+    const fold = foldOf(bn, layer, options), result = folded(bn, fold);
+    return { ...result, error: largestError(bn, fold, result) };
   }));
 }
 
@@ -68,26 +72,23 @@ export function foldAll(pairs: readonly FoldPair[]): Folded[] {
 export function foldingError(
   bn: BatchNorm, layer: Layer, folded: Layer, inputs?: Floats, options: FoldOptions = {},
 ): number {
-  const sums = sumsOf(bn, layer, options);
-  checkLayer(folded, layer.weight.length, sums.out);
-  if (inputs === undefined) return largestError(bn, layer, folded, sums, options.position === 'after');
-  checkKind('inputs', inputs);
-  const width = sums.in * sums.taps;
-  if (width === 0 || inputs.length % width !== 0) {
-    throw wrongValue('inputs', `a length that is a multiple of ${width} inputs`, inputs.length);
+  const fold = foldOf(bn, layer, options), { sums, after, channelsFirst } = fold, before = fold.layer;
+  const one = layerFrom(folded, before.weight.length, sums.out);
+  if (inputs === undefined) return largestError(bn, fold, one);
+  const values = anyFloats('inputs', inputs), width = sums.in * sums.taps;
+  if (width === 0 || values.length % width !== 0) {
+    throw wrongValue('inputs', `a length that is a multiple of ${width} inputs`, values.length);
   }
   const { slope, mean, beta } = affineOf(bn);
-  const after = options.position === 'after';
   const normalise = (value: number, c: number) => (value - mean[c]!) * slope[c]! + beta[c]!;
-  const channelsFirst = options.format === undefined || options.format === 'OIHW' || options.format === 'IOHW';
   let largest = 0;
-  for (let row = 0; row < inputs.length; row += width) {
-    const apart = Float64Array.from({ length: sums.out }, (_, o) => layer.bias?.[o] ?? 0);
-    const together = Float64Array.from({ length: sums.out }, (_, o) => folded.bias?.[o] ?? 0);
+  for (let row = 0; row < values.length; row += width) {
+    const apart = Float64Array.from({ length: sums.out }, (_, o) => before.bias?.[o] ?? 0);
+    const together = Float64Array.from({ length: sums.out }, (_, o) => one.bias?.[o] ?? 0);
     sums.visit((index, out, channel, tap) => {
-      const x = inputs[row + (channelsFirst ? channel * sums.taps + tap : tap * sums.in + channel)]!;
-      apart[out]! += layer.weight[index]! * (after ? normalise(x, channel) : x);
-      together[out]! += folded.weight[index]! * x;
+      const x = values[row + (channelsFirst ? channel * sums.taps + tap : tap * sums.in + channel)]!;
+      apart[out]! += before.weight[index]! * (after ? normalise(x, channel) : x);
+      together[out]! += one.weight[index]! * x;
     });
     apart.forEach((value, o) => {
       largest = Math.max(largest, Math.abs((after ? value : normalise(value, o)) - together[o]!));
@@ -100,9 +101,9 @@ export function foldingError(
  * A change is linear in the inputs: for inputs from -1 to 1, the largest one of an output is the sum of the absolute values of
  * its coefficients.
  */
-function largestError(bn: BatchNorm, layer: Layer, folded: Layer, sums: Sums, after: boolean): number {
-  const affine = affineOf(bn);
-  const error = biasOf(layer, sums, affine, after).map((value, o) => Math.abs(value - (folded.bias?.[o] ?? 0)));
+function largestError(bn: BatchNorm, fold: Fold, folded: Fold['layer']): number {
+  const { layer, sums, after } = fold, affine = affineOf(bn);
+  const error = biasOf(fold, affine).map((value, o) => Math.abs(value - (folded.bias?.[o] ?? 0)));
   sums.visit((index, out, channel) => {
     error[out]! += Math.abs(layer.weight[index]! * affine.slope[after ? channel : out]! - folded.weight[index]!);
   });
@@ -110,7 +111,7 @@ function largestError(bn: BatchNorm, layer: Layer, folded: Layer, sums: Sums, af
 }
 
 /** The bias of the folded layer, not rounded. */
-function biasOf(layer: Layer, sums: Sums, { slope, mean, beta }: Slopes, after: boolean): Float64Array {
+function biasOf({ layer, sums, after }: Fold, { slope, mean, beta }: Slopes): Float64Array {
   const total = Float64Array.from({ length: sums.out }, (_, o) => layer.bias?.[o] ?? 0);
   if (!after) return total.map((value, c) => (value - mean[c]!) * slope[c]! + beta[c]!);
   sums.visit((index, out, c) => { total[out]! += layer.weight[index]! * (beta[c]! - mean[c]! * slope[c]!); });

@@ -1,5 +1,7 @@
 /** Moments as bytes, so that other processes and files can hold them. */
-import { describe, isCount, isTypedArray, wrongKind, wrongValue } from '../checks.js';
+import { isTypedArray } from '../arrays.js';
+import { describe, isCount, wrongKind, wrongValue } from '../checks.js';
+import { bytesIn } from '../lists.js';
 import { checkMoments, type Moments } from '../passes/statistics.js';
 
 /** "BNMO" in the order of the bytes. */
@@ -42,14 +44,14 @@ export function encodeMoments(rows: readonly (readonly Moments[])[]): Uint8Array
  */
 export function decodeMoments(bytes: Uint8Array): Moments[][] {
   if (!isTypedArray(bytes, 'Uint8Array')) throw wrongKind('bytes', 'a Uint8Array', bytes);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < HEADER || view.getUint32(0, true) !== MAGIC) {
-    throw wrongValue('bytes', 'those of encodeMoments()', `other bytes, ${bytes.length} of them`);
+  const plain = bytesIn('bytes', bytes), end = plain.length, view = new DataView(plain.buffer, plain.byteOffset, end);
+  if (end < HEADER || view.getUint32(0, true) !== MAGIC) {
+    throw wrongValue('bytes', 'those of encodeMoments()', `other bytes, ${end} of them`);
   }
   if (view.getUint32(4, true) !== VERSION) throw wrongValue('bytes', `moments of version ${VERSION}`, `version ${view.getUint32(4, true)}`);
   let offset = HEADER;
   const take = () => {
-    if (offset + DOUBLE > bytes.length) throw wrongValue('bytes', 'moments to the last', `an end at ${bytes.length} bytes`);
+    if (offset + DOUBLE > end) throw wrongValue('bytes', 'moments to the last', `an end at ${end} bytes`);
     offset += DOUBLE;
     return view.getFloat64(offset - DOUBLE, true);
   };
@@ -57,7 +59,7 @@ export function decodeMoments(bytes: Uint8Array): Moments[][] {
   const size = (doubles = 1) => {
     const value = take();
     if (!isCount(value)) throw wrongValue('bytes', 'counts that are non-negative integers', describe(value));
-    if (value * doubles * DOUBLE > bytes.length - offset) throw wrongValue('bytes', 'moments to the last', `an end at ${bytes.length} bytes`);
+    if (value * doubles * DOUBLE > end - offset) throw wrongValue('bytes', 'moments to the last', `an end at ${end} bytes`);
     return value;
   };
   const list = <T>(length: number, item: () => T): T[] => Array.from({ length }, item);
@@ -66,6 +68,6 @@ export function decodeMoments(bytes: Uint8Array): Moments[][] {
     const channels = size(2), count = take(), mean = column(channels), m2 = column(channels);
     return checkMoments('bytes', { count, mean, m2 });
   }));
-  if (offset !== bytes.length) throw wrongValue('bytes', `moments and nothing behind them, ${offset} bytes`, `${bytes.length} bytes`);
+  if (offset !== end) throw wrongValue('bytes', `moments and nothing behind them, ${offset} bytes`, `${end} bytes`);
   return rows;
 }

@@ -1,14 +1,16 @@
 /** Batches in parts: micro-batches that count as one batch, and ghost batches that each count as a batch. */
 
+import { plainNumbers } from '../arrays.js';
 import type { Gradients } from '../batchnorm/backward.js';
 import { type BatchNorm, checkBatchNorm } from '../batchnorm/batchnorm.js';
 import { Context, type ForwardContext } from '../batchnorm/context.js';
-import { describe, isCount, wrongKind, wrongValue } from '../checks.js';
-import { checkMask } from '../passes/mask.js';
+import { describe, isArray, isCount, reading, wrongKind, wrongValue } from '../checks.js';
+import { listIn } from '../lists.js';
+import { maskFrom } from '../passes/mask.js';
 import { addGradientSums, mergeMoments } from '../passes/statistics.js';
-import { checkFloats } from '../passes/values.js';
+import { floatsFrom } from '../passes/values.js';
 import type { Floats } from '../runtime/kernels.js';
-import { checkShape, elements, geometryOf } from '../runtime/shape.js';
+import { elements, geometryOf, readShape } from '../runtime/shape.js';
 import { current, located } from '../runtime/views.js';
 import { moments } from './moments.js';
 
@@ -20,19 +22,32 @@ export interface Batch {
   readonly mask?: Uint8Array;
 }
 
-/** A batch to be read once memory may have grown, which detaches arrays that live there. */
-function held({ x, shape, mask }: Batch): () => Batch {
-  const values = located(x), counts = located(mask);
-  return () => (counts ? { x: current(values), shape, mask: current(counts)! } : { x: current(values), shape });
+/** A value to be read once memory may have grown, which detaches arrays that live there. */
+function held<T>(value: T): () => T {
+  const array = plainNumbers(value);
+  if (array === undefined || array.length === 0) return () => value;
+  const place = located(array as Floats);
+  return () => current(place) as T;
+}
+
+/** A caller's batch, each of its fields read once, to be read once memory may have grown. */
+function heldBatch(name: string, batch: unknown): () => Batch {
+  if (typeof batch !== 'object' || batch === null) throw wrongKind(name, '{ x, shape }', batch);
+  const { x, shape: given, mask: bytes } = reading(name, () => {
+    const { x, shape, mask } = batch as Batch;
+    return { x, shape, mask };
+  });
+  const shape = readShape(given), values = held(x), mask = held(bytes);
+  return () => ({ x: values(), shape, ...(bytes && { mask: mask()! }) });
 }
 
 /** Batches one at a time, each of which may grow memory before the next one is read: those of an array are all known before. */
-export function* inTurn(batches: Iterable<Batch>): Generator<Batch> {
-  if (!Array.isArray(batches)) {
-    yield* batches;
+export function* inTurn(batches: Iterable<unknown>): Generator<Batch> {
+  if (!isArray(batches)) {
+    for (const batch of batches) yield heldBatch('batches', batch)();
     return;
   }
-  const all = batches.map((batch: Batch) => (Object(batch) === batch ? held(batch) : () => batch));
+  const all = listIn('batches', batches).map((batch) => heldBatch('batches', batch));
   for (const batch of all) yield batch();
 }
 
@@ -58,17 +73,13 @@ export interface PartsGradients {
  */
 export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForward {
   checkBatchNorm('forwardParts', bn);
-  checkArray('parts', parts);
-  if (parts.length === 0) throw new RangeError('forwardParts() expected at least one part, got none');
-  const all = parts.map((part) => {
-    if (typeof part !== 'object' || part === null) throw wrongKind('parts', '{ x, shape }', part);
-    const { x, shape, mask } = part;
-    checkShape(shape);
-    const geometry = geometryOf(shape, bn.layout, bn.channels);
-    checkFloats('x', x, bn.dtype, shape);
-    if (mask) checkMask(mask, geometry);
-    return held(part);
-  });
+  const all = arrayIn('parts', parts).map((part) => heldBatch('parts', part));
+  if (all.length === 0) throw new RangeError('forwardParts() expected at least one part, got none');
+  for (const part of all) {
+    const { x, shape, mask } = part(), geometry = geometryOf(shape, bn.layout, bn.channels);
+    floatsFrom('x', x, bn.dtype, shape);
+    if (mask) maskFrom(mask, geometry);
+  }
   const statistics = mergeMoments(...all.map((part) => {
     const { x, shape, mask } = part();
     return moments(x, shape, { layout: bn.layout, runtime: bn.runtime, ...(mask && { mask }) });
@@ -92,16 +103,13 @@ export function forwardParts(bn: BatchNorm, parts: readonly Batch[]): PartsForwa
 /** The backward of `forwardParts`: dy in the same parts. @throws {TypeError | RangeError} as `backward`; other parts. */
 export function backwardParts(bn: BatchNorm, dy: readonly Floats[], contexts: readonly ForwardContext[]): PartsGradients {
   checkBatchNorm('backwardParts', bn);
-  checkArray('dy', dy);
-  checkArray('contexts', contexts);
-  if (dy.length === 0 || dy.length !== contexts.length) {
-    throw new RangeError(`backwardParts() expected as many parts as contexts, at least one, got ${dy.length} and ${contexts.length}`);
+  const all = arrayIn('dy', dy).map((part) => held(part as Float32Array)), of = arrayIn('contexts', contexts) as readonly ForwardContext[];
+  if (all.length === 0 || all.length !== of.length) {
+    throw new RangeError(`backwardParts() expected as many parts as contexts, at least one, got ${all.length} and ${of.length}`);
   }
-  const all = dy.map((part) => located(part));
-  const sums = addGradientSums(...all.map((part, i) => bn.backwardSums(current(part), { context: contexts[i]! })));
+  const sums = addGradientSums(...all.map((part, i) => bn.backwardSums(part(), { context: of[i]! })));
   return bn.backwardTogether(() => {
-    const gradients = all.map((part, i) =>
-      bn.backwardWith(sums, current(part) as Float32Array, { context: contexts[i]! }) as Gradients<Floats>);
+    const gradients = all.map((part, i) => bn.backwardWith(sums, part(), { context: of[i]! }) as Gradients<Floats>);
     const { dweight, dbias } = gradients[0]!;
     return { dx: gradients.map(({ dx }) => dx), dweight, dbias };
   });
@@ -119,13 +127,13 @@ export function forwardGhost(
   bn: BatchNorm, x: Floats, shape: readonly number[], size: number,
 ): { y: Floats; contexts: ForwardContext[] } {
   checkBatchNorm('forwardGhost', bn);
-  checkShape(shape);
-  geometryOf(shape, bn.layout, bn.channels);
-  checkFloats('x', x, bn.dtype, shape);
+  const dimensions = readShape(shape);
+  geometryOf(dimensions, bn.layout, bn.channels);
+  const input = floatsFrom('x', x, bn.dtype, dimensions);
   if (!isCount(size) || size < 1) throw wrongValue('size', 'a positive integer', describe(size));
-  const [n = 0, ...rest] = shape;
+  const [n = 0, ...rest] = dimensions;
   const sample = elements(rest);
-  const y = x.slice() as Floats, values = located(x), contexts: ForwardContext[] = [];
+  const y = input.slice(), values = located(input), contexts: ForwardContext[] = [];
   return bn.atomically(() => {
     let start = 0;
     // A batch without samples is one slice, with a context.
@@ -142,17 +150,17 @@ export function forwardGhost(
 /** The backward of `forwardGhost`. Parameter gradients are summed over the slices. @throws {TypeError | RangeError} as `backward`. */
 export function backwardGhost(bn: BatchNorm, dy: Floats, contexts: readonly ForwardContext[]): Gradients<Floats> {
   checkBatchNorm('backwardGhost', bn);
-  checkArray('contexts', contexts);
-  if (contexts.length === 0) throw new RangeError('backwardGhost() expected at least one context, got none');
-  const sizes = contexts.map((context) => {
-    if (context instanceof Context) return elements(context.saved.shape);
+  const of = arrayIn('contexts', contexts).map((context) => {
+    if (Context.is(context)) return context;
     throw wrongKind('contexts', 'those of forwardGhost()', context);
   });
-  checkFloats('dy', dy, bn.dtype, [sizes.reduce((total, size) => total + size, 0)]);
-  const dx = dy.slice() as Floats, incoming = located(dy);
+  if (of.length === 0) throw new RangeError('backwardGhost() expected at least one context, got none');
+  const sizes = of.map(({ saved }) => elements(saved.shape));
+  const given = floatsFrom('dy', dy, bn.dtype, [sizes.reduce((total, size) => total + size, 0)]);
+  const dx = given.slice(), incoming = located(given);
   return bn.backwardTogether(() => {
     let dweight: Floats | null = null, dbias: Floats | null = null, start = 0;
-    contexts.forEach((context, i) => {
+    of.forEach((context, i) => {
       const end = start + sizes[i]!;
       const slice = (array: Floats) => array.subarray(start, end) as Float32Array;
       const part: Gradients<Floats> = bn.backward(slice(current(incoming)), { context, out: slice(dx) });
@@ -169,6 +177,8 @@ function added(total: Floats | null, part: Floats | null): Floats | null {
   return total.map((value, c) => value + part[c]!) as Floats;
 }
 
-function checkArray(name: string, value: unknown): asserts value is readonly unknown[] {
-  if (!Array.isArray(value)) throw wrongKind(name, 'an array', value);
+/** What a caller's array holds. */
+function arrayIn(name: string, value: unknown): unknown[] {
+  if (!isArray(value)) throw wrongKind(name, 'an array', value);
+  return listIn(name, value);
 }
