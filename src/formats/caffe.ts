@@ -78,9 +78,10 @@ export function fromCaffe(blobs: CaffeBlobs, config?: CaffeConfig, options: Conv
 export function layersFromCaffe(net: ProtobufMessage | readonly ProtobufMessage[], options: ConvertLayersOptions = {}): ConvertedLayers {
   checkObject('net', net);
   const layers = (Array.isArray(net) ? net : listOf(net as ProtobufMessage, 'layer')) as readonly ProtobufMessage[];
+  const scales = scalesAfter(layers);
   const found = layers.flatMap((layer, i): Found[] => {
     if (fieldOf(layer, 'type') !== 'BatchNorm') return [];
-    const scale = scaleAfter(layers, i), name = nameOf(layer);
+    const scale = scales[i], name = nameOf(layer);
     return [{
       name, path: `${name}/${i}`, tensors: scale ? [name, nameOf(scale)] : [name],
       convert(of) {
@@ -101,17 +102,20 @@ function nameOf(layer: ProtobufMessage): string {
   return String(fieldOf(layer, 'name'));
 }
 
-/** The Scale layer that alone takes a layer's output; in a list without connections, the one right after it. */
-function scaleAfter(layers: readonly ProtobufMessage[], at: number): ProtobufMessage | undefined {
-  const [top] = listOf(layers[at]!, 'top');
-  const isScale = (layer: ProtobufMessage | undefined) => layer !== undefined && fieldOf(layer, 'type') === 'Scale';
-  if (top === undefined) return isScale(layers[at + 1]) ? layers[at + 1] : undefined;
-  const takers: ProtobufMessage[] = [];
-  for (const layer of layers.slice(at + 1)) {
-    if (listOf(layer, 'bottom').includes(top)) takers.push(layer);
-    if (listOf(layer, 'top').includes(top)) break;
+/**
+ * For each layer the Scale layer that alone takes its output; in a list without connections, the one right after it. From the last
+ * layer to the first, with those that take each blob until it is written over: one pass, however many layers there are.
+ */
+function scalesAfter(layers: readonly ProtobufMessage[]): (ProtobufMessage | undefined)[] {
+  const takers = new Map<unknown, ProtobufMessage[]>(), scales: (ProtobufMessage | undefined)[] = [];
+  for (let i = layers.length - 1; i >= 0; i--) {
+    const layer = layers[i]!, tops = listOf(layer, 'top');
+    const [taker, another] = tops.length === 0 ? [layers[i + 1]] : takers.get(tops[0]) ?? [];
+    scales[i] = taker && another === undefined && fieldOf(taker, 'type') === 'Scale' ? taker : undefined;
+    for (const top of tops) takers.set(top, []);
+    for (const bottom of new Set(listOf(layer, 'bottom'))) takers.set(bottom, [layer, ...takers.get(bottom) ?? []].slice(0, 2));
   }
-  return takers.length === 1 && isScale(takers[0]) ? takers[0] : undefined;
+  return scales;
 }
 
 /** Numbers of each blob. @throws {TypeError} a blob that holds none. @throws {RangeError} another number of blobs. */

@@ -1,6 +1,7 @@
 /** The JSON of Keras' layers and models: where the config of a batch norm is. */
 import { describe, quoted } from '../checks.js';
 import { checkObject } from './build.js';
+import { checkDepth, MAXIMUM_DEPTH } from './tree.js';
 
 /** Class names of batch norm layers: BatchNormalization, -V1, -V2, SyncBatchNormalization, and those of custom layers. */
 export const BATCH_NORM = /batchnorm/i;
@@ -53,23 +54,35 @@ export function modelLayers(model: unknown): (path: string) => KerasLayer | unde
     if (topology.node) throw new TypeError('"model" expected the JSON of layers, got a graph model');
     place(topology.model_config ?? topology, [], '', layers);
   }
+  const counted = knownBy(layers, 'counted'), paths = knownBy(layers, 'path'), names = knownBy(layers, 'name');
   return (path) => {
-    const whole = `/${path.replace(/\/vars$/, '')}/`;
-    const ends = (part: string) => whole.endsWith(`/${part}/`);
-    return (path.endsWith('/vars') ? longest(layers, 'counted', ends) : undefined)
-      ?? longest(layers, 'path', ends) ?? longest(layers, 'name', ends) ?? longest(layers, 'name', (part) => whole.includes(`/${part}/`));
+    const segments = path.replace(/\/vars$/, '').split('/', MAXIMUM_DEPTH + 1);
+    if (segments.length > MAXIMUM_DEPTH) return undefined;
+    const ends = segments.map((_, i) => segments.slice(i).join('/'));
+    const runs = () => segments.flatMap((_, i) => segments.slice(i).map((_, j) => segments.slice(i, i + j + 1).join('/')));
+    return (path.endsWith('/vars') ? longest(counted, ends) : undefined) ?? longest(paths, ends) ?? longest(names, ends) ?? longest(names, runs());
   };
 }
 
-/** The layer whose part of a path fits, and is the longest; undefined where there is none, or more than one. */
-function longest(layers: readonly Placed[], part: 'counted' | 'path' | 'name', fits: (part: string) => boolean): Placed | undefined {
-  const fitting = layers.filter((layer) => fits(layer[part])), length = Math.max(...fitting.map((layer) => layer[part].length));
-  const best = fitting.filter((layer) => layer[part].length === length);
+/** Layers by a part of a path. */
+type Known = ReadonlyMap<string, readonly Placed[]>;
+
+function knownBy(layers: readonly Placed[], part: 'counted' | 'path' | 'name'): Known {
+  const known = new Map<string, Placed[]>();
+  for (const layer of layers) known.set(layer[part], known.get(layer[part]) ?? []).get(layer[part])!.push(layer);
+  return known;
+}
+
+/** The layer whose part of a path is the longest; undefined where there is none, or more than one. */
+function longest(known: Known, parts: readonly string[]): Placed | undefined {
+  const fitting = [...new Set(parts)].filter((part) => known.has(part)), length = Math.max(...fitting.map((part) => part.length));
+  const best = fitting.filter((part) => part.length === length).flatMap((part) => known.get(part)!);
   return best.length === 1 ? best[0] : undefined;
 }
 
 /** Finds the batch norm layers of a model, of models in it and of wrappers such as TimeDistributed. */
 function place(json: unknown, path: readonly string[], counted: string, layers: Placed[]): void {
+  checkDepth('model', path.length);
   const { class_name: type, config } = Object(json) as { class_name?: unknown; config?: unknown };
   if (typeof type === 'string' && BATCH_NORM.test(type)) {
     layers.push({ ...layerOf(json), path: path.join('/'), counted });
