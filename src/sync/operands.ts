@@ -17,13 +17,17 @@ export type Lasting<V> = () => V;
  * or with what it had before. The array is made anew then, where it was.
  */
 export function lasting<V extends Values | Uint8Array | undefined>(bn: BatchNorm, values: V): Lasting<V> {
-  if (!ArrayBuffer.isView(values) || values.byteLength === values.buffer.byteLength || values.buffer !== memoryOf(bn)) return () => values;
-  const { byteOffset, length, buffer } = values, TypedArray = values.constructor as new (of: ArrayBufferLike, at: number, length: number) => V;
+  const TypedArray = TYPES[typeOf(values) as keyof typeof TYPES];
+  if (!TypedArray) return () => values;
+  const buffer = bufferOf(values), { byteOffset } = values as Floats, length = lengthOf(values);
+  if (length * TypedArray.BYTES_PER_ELEMENT === buffer.byteLength || buffer !== memoryOf(bn)) return () => values;
   return () => {
     const memory = memoryOf(bn);
-    return memory === buffer ? values : new TypedArray(memory, byteOffset, length);
+    return memory === buffer ? values : new TypedArray(memory as ArrayBuffer, byteOffset, length) as V;
   };
 }
+
+const TYPES = { Float32Array, Float64Array, Uint8Array };
 
 function memoryOf(bn: BatchNorm): ArrayBufferLike {
   const probe = bn.runtime.tensor([0]);
