@@ -1,6 +1,6 @@
 /** The forward of a layer: what is checked, which statistics normalise, and what is left for backward. */
 
-import { checkBoolean, checkOptions, describe, isArray } from '../checks.js';
+import { checkBoolean, checkOptions, isArray } from '../checks.js';
 import { areFinite, checkFinite, copyMoments, copyRunning } from '../passes/channel-table.js';
 import { normalise, type Renormalisation, renormalise, updateRunning } from '../passes/formulas.js';
 import { bytesLike, countValid, maskFrom } from '../passes/mask.js';
@@ -81,7 +81,7 @@ function callOf(layer: LayerState, x: Floats | Tensor, shapeOrOptions: unknown, 
   const { dtype, layout } = layer.settings, isTensor = MemoryTensor.is(x);
   const options = ((isTensor ? shapeOrOptions : maybeOptions) ?? {}) as ForwardOptions<unknown>;
   if (isTensor && isArray(shapeOrOptions)) {
-    throw new TypeError(`forward() expected no shape with a Tensor, which has its own (${listed(x.shape)}), got ${describe(shapeOrOptions)}`);
+    throw new TypeError(`forward() expected no shape with a Tensor, which has its own (${listed(x.shape)}), got ${listed(readShape(shapeOrOptions))}`);
   }
   checkOptions('forward', options, OPTIONS, MEANT);
   // What runs code of the caller comes first: getters may dispose of the layer, or detach what is checked after them.
