@@ -1,20 +1,20 @@
 /** `moments` of [outer, columns]: scratch holds a record for every vector of columns. */
 import { closedRow, deviation } from './mask';
+import { CHAIN } from './moments-shift';
 import { End, Whole } from './tags';
-import { CHAIN, four, fourSquares, lanes, loadEnd, loadPart, spillRow } from './vec';
+import { four, fourSquares, lanes, loadEnd, loadPart, spillRow } from './vec';
 import { clear, interleave, narrow, vectors } from './wide';
 
 /** Vectors in a record: sum d, sum d^2, K. */
 export const VECTORS = 3;
 
-/** One sweep over rows of `repeat` columns per channel. `shift` holds K of every channel, with the rest of scratch after it. */
+/** One sweep over rows of `repeat` columns per channel. `shift` holds K of every channel, `records` are the rest of scratch. */
 export function sweepColumns<T, M>(
   mean: usize, m2: usize, x: usize, mask: usize,
-  outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, maskStep: usize, shift: usize,
+  outer: i32, channels: i32, inner: i32, repeat: i32, step: usize, maskStep: usize, shift: usize, records: usize,
 ): void {
   const columns = channels * repeat, bytes = <usize>columns * 8;
   const wide = repeat > 1;
-  const records = shift + 16 * vectors<T>(channels);
   const s = wide ? records + 16 * VECTORS * vectors<T>(columns) : mean, q = wide ? s + bytes : m2;
   memory.fill(s, 0, bytes);
   memory.fill(q, 0, bytes);
@@ -35,7 +35,7 @@ export function sweepColumns<T, M>(
 }
 
 /**
- * Adds sum d and sum d^2 of every column to the totals, by way of lane sums.
+ * Adds sum d and sum d^2 of every column to the totals, by way of lane sums, which are 0 at first.
  *
  * Four rows per step: accumulators are loaded and stored a quarter as often, and values enter a lane as sums of four. The
  * rows lie a quarter of the tensor apart: prefetchers follow four separate streams best, and are confused by rows within
@@ -47,16 +47,15 @@ function sweepRows<T, M>(
 ): void {
   const full = <usize>(columns / lanes<T>()) * 16, rest = columns & (lanes<T>() - 1);
   const quarter = outer >> 2, apart = <usize>quarter * step, maskApart = <usize>quarter * maskStep;
-  for (let o = 0; o < quarter; o += CHAIN) {
-    const n = min(CHAIN, quarter - o);
+  let added = outer & 3;
+  addRows<T, M>(records, x + 4 * apart, mask + 4 * maskApart, added, full, rest, step, maskStep);
+  for (let o = 0; o < quarter || added; added = 0) {
+    const n = min(CHAIN - added, quarter - o);
     addFourRows<T, M>(records, x, mask, n, full, rest, step, maskStep, apart, maskApart);
     spillRow<T>(total, squares, records, VECTORS, full, rest);
     x += <usize>n * step;
     mask += <usize>n * maskStep;
-  }
-  if (outer & 3) {
-    addRows<T, M>(records, x + 3 * apart, mask + 3 * maskApart, outer & 3, full, rest, step, maskStep);
-    spillRow<T>(total, squares, records, VECTORS, full, rest);
+    o += n;
   }
 }
 
