@@ -24,6 +24,9 @@ const PROGRAMS = {
     'tfjs-finetune': 'examples/tfjs/finetune.ts',
     'tfjs-model': 'examples/tfjs/model.ts',
   },
+  fuzz: {
+    '': 'test/fuzz/main.ts',
+  },
 };
 
 const [script, ...args] = process.argv.slice(2), programs = PROGRAMS[script];

@@ -113,10 +113,10 @@ export function checkBoolean(name: string, value: unknown): asserts value is boo
 
 /** @throws {TypeError} not a string. @throws {RangeError} not one of the choices. undefined passes. */
 export function checkOneOf(name: string, value: unknown, choices: readonly string[]): void {
-  if (value === undefined) return;
+  if (value === undefined || choices.includes(value as string)) return;
   const wanted = choices.map((choice) => `'${choice}'`).join(' or ');
   if (typeof value !== 'string') throw wrongKind(name, wanted, value);
-  if (!choices.includes(value)) throw wrongValue(name, wanted, `'${value}'`);
+  throw wrongValue(name, wanted, `'${value}'`);
 }
 
 /** @throws {TypeError} not a number. @throws {RangeError} not in [least, most]. */
