@@ -8,17 +8,20 @@ const root = new URL('..', import.meta.url);
 const read = (file: string) => readFileSync(new URL(file, root), 'utf8');
 const docs = readdirSync(new URL('docs', root)).filter((name) => name.endsWith('.md'));
 const DOCUMENTS = ['README.md', ...docs.map((name) => `docs/${name}`)];
+/** Guides of tables and figures. */
+const RESULTS = ['docs/experiments.md', 'docs/hosts.md', 'docs/speed.md', 'docs/how-it-is-tested.md'];
 const GUIDES = [
-  ...DOCUMENTS, 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'bench/NOTES.md', 'demo/README.md',
-  'examples/experiments/README.md', 'examples/mnist/README.md', 'examples/tfjs/README.md',
+  ...DOCUMENTS, 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'bench/NOTES.md', 'demo/README.md',
+  ...readdirSync(new URL('examples', root)).map((name) => `examples/${name}/README.md`),
 ];
 const HAS_TORCH = ['python3', '/usr/bin/python3']
   .find((python) => spawnSync(python, ['-c', 'import torch']).status === 0);
 
-/** Code blocks of a document in a language, each with its first line as its name. */
+/** Code blocks of a document in a language, each with its first line as its name. Of a page, the code is its module script. */
 function blocksOf(text: string, language: string): [name: string, code: string][] {
-  const blocks = [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)].filter(([, of]) => of === language);
-  return blocks.map(([, , code]) => [code!.split('\n').find((line) => !/^import |^$/.test(line))!, code!]);
+  const blocks = [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)].filter(([, of]) => of === language).map(([, , block]) => block!);
+  const codes = language === 'html' ? blocks.map((block) => /<script type="module">\n([\s\S]*?)<\/script>/.exec(block)![1]!) : blocks;
+  return codes.map((code) => [code.split('\n').find((line) => !/^import |^$/.test(line))!, code]);
 }
 
 function linesOf(printed: string): string[] {
@@ -28,12 +31,14 @@ function linesOf(printed: string): string[] {
 describe.each(DOCUMENTS)('%s', (file) => {
   const text = read(file);
   const typed = blocksOf(text, 'ts').map(([, code]) => code);
-  const examples = [...blocksOf(text, 'js'), ...blocksOf(text, 'ts')], python = blocksOf(text, 'python'), commands = blocksOf(text, 'sh');
+  const examples = ['js', 'ts', 'html'].flatMap((language) => blocksOf(text, language));
+  const python = blocksOf(text, 'python'), commands = blocksOf(text, 'sh');
 
-  it('has examples, and no code that is not run here', () => {
-    expect(examples.length).toBeGreaterThan(0);
+  it('has no code that is not run here, and examples unless it is about results', () => {
+    if (!RESULTS.includes(file)) expect(examples.length).toBeGreaterThan(0);
     expect([...text.matchAll(/^```/gm)]).toHaveLength(2 * (examples.length + python.length + commands.length));
   });
+  if (examples.length === 0) return;
 
   const files = Object.fromEntries(examples.map(([, code], i) => [`example-${i}.mts`, code]));
   const errors = errorsIn(files, `out/types/${file.replaceAll(/\W/g, '-')}`, undefined, { skipLibCheck: true });
@@ -93,4 +98,32 @@ it('the set-up commands of the README are scripts of the package', () => {
   expect(commands).toContain('start');
   expect(commands).toContain('test');
   for (const command of commands) expect(scripts).toHaveProperty(command);
+});
+
+it('the import map of the README names the version and a file of this package', () => {
+  const { name, version, exports } = JSON.parse(read('package.json'));
+  const [map] = /{ "imports".*/.exec(read('README.md'))!;
+  expect(JSON.parse(map).imports).toEqual({ [name]: `https://cdn.jsdelivr.net/npm/${name}@${version}/${exports['.'].default.slice(2)}` });
+});
+
+it('the badges of the README are true', () => {
+  const { dependencies, engines, license, types } = JSON.parse(read('package.json'));
+  expect(dependencies).toBeUndefined();
+  expect(existsSync(new URL(types, root))).toBe(true);
+  expect([...read('README.md').matchAll(/!\[([\w ]+): ([^\]]+)\]\(https:\/\/img\.shields\.io\/badge\/([^)]+)\)/g)].map(
+    ([, label, value, badge]) => [label, value, decodeURIComponent(badge!)])).toEqual([
+    ['dependencies', '0', 'dependencies-0-blue'],
+    ['types', 'included', 'types-included-blue'],
+    ['node', engines.node.replace('>=', '>= '), `node-${engines.node.replace('>=', '>= ')}-blue`],
+    ['license', license, `license-${license}-blue`],
+  ]);
+});
+
+it.each([
+  ['Speed', 'docs/speed.md'], ['Accuracy', 'docs/numerics.md'],
+])('the table under «%s» in the README is part of the one in %s', (heading, guide) => {
+  const section = read('README.md').split(`\n## ${heading}\n`)[1]!.split('\n## ')[0]!;
+  const rows = section.split('\n').filter((line) => line.startsWith('| '));
+  expect(rows.length).toBeGreaterThan(2);
+  expect(rows.filter((row) => !read(guide).includes(`${row}\n`))).toEqual([]);
 });

@@ -47,8 +47,8 @@ function named(names: string[], arrays: Arrays): Record<string, number[]> {
   return Object.fromEntries(roles.flatMap((role, i) => (arrays[role] ? [[names[i]!, arrays[role]]] : [])));
 }
 
-const readme = await textOf('../README.md');
-const rows = readme.split('\n').filter((line) => /^\| `(torch|keras|onnx|flax|caffe|paper)` \|/.test(line));
+const guide = await textOf('../docs/checkpoints.md');
+const rows = guide.split('\n').filter((line) => /^\| `(torch|keras|onnx|flax|caffe|paper)` \|/.test(line));
 const table = rows.map((row) => {
   const [convention, weighs, theirs, ours, eps, variance, names, converter] =
     row.split('|').slice(1, -1).map((cell) => cell.trim());
@@ -70,7 +70,7 @@ function moved(weighs: string, momentum: number, running: number, batch: number)
   return ofRunning * running + ofBatch * batch;
 }
 
-describe('the table of conventions in the README', () => {
+describe('the table of conventions in docs/checkpoints.md', () => {
   it('has a line for every preset and every converter', () => {
     expect(table.map(({ convention }) => convention)).toEqual(Object.keys(CONVENTIONS));
     expect(converters.map(({ converter }) => converter)).toEqual(Object.keys(CONVERTERS));
