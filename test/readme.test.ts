@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { transformSync } from 'esbuild';
 import { describe, expect, it } from 'vitest';
+import { anchorOf } from '../docs/.vitepress/pages.js';
 import { errorsIn } from './typescript.js';
 
 const root = new URL('..', import.meta.url);
@@ -62,17 +63,16 @@ describe.each(DOCUMENTS)('%s', (file) => {
   }
 });
 
-/** Anchors of a document's headings, as GitHub makes them. */
-function headingsOf(text: string): string[] {
-  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
-    heading!.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-'));
+/** Anchors of a document's headings. */
+function anchorsIn(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading!));
 }
 
 it.each(GUIDES)('%s names files that are there', (file) => {
   for (const [, path, anchor] of read(file).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
     const target = new URL(path!, new URL(file, root));
     expect(existsSync(target), path).toBe(true);
-    if (anchor) expect(headingsOf(readFileSync(target, 'utf8'))).toContain(anchor);
+    if (anchor) expect(anchorsIn(readFileSync(target, 'utf8'))).toContain(anchor);
   }
 });
 

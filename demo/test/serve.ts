@@ -5,7 +5,7 @@ import { extname, join } from 'node:path';
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.wasm': 'application/wasm', '.bin': 'application/octet-stream',
-  '.svg': 'image/svg+xml',
+  '.svg': 'image/svg+xml', '.png': 'image/png',
 };
 
 /** Serves only the files of a folder, under a path of the server. */

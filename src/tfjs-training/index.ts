@@ -1,4 +1,8 @@
-/** Training of convolutional nets on the wasm backend of TensorFlow.js 4.22, which has no kernels for most of their gradients. */
+/**
+ * Training of convolutional nets on the wasm backend of TensorFlow.js 4.22, which has no kernels for most of their gradients.
+ *
+ * @module batchnorm-wasm/tfjs-training
+ */
 import type * as tfc from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { describe } from '../checks.js';

@@ -1,4 +1,8 @@
-/** Batch normalization for TensorFlow.js 4.22: a layer, an operation, and tf.batchNorm, all on the kernels of this package. */
+/**
+ * Batch normalization for TensorFlow.js 4.22: a layer, an operation, and tf.batchNorm, all on the kernels of this package.
+ *
+ * @module batchnorm-wasm/tfjs
+ */
 import type * as tfc from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
 import { checkBoolean, checkOptions, describe } from '../checks.js';

@@ -1,0 +1,80 @@
+/** Documents of the project as pages of the site. Their links are those that work in the repository. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { posix, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { DefaultTheme, MarkdownRenderer } from 'vitepress';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The page of a document, both from the root of the project and of the site: index.md of README.md, layers.md of docs/layers.md. */
+export function pageOf(document: string): string {
+  if (document === 'README.md') return 'index.md';
+  return document.replace(/^docs\/api\//, 'reference/').replace(/^docs\//, '').replace(/(\/|^)README\.md$/, '.md');
+}
+
+/** The anchor of a heading, as GitHub makes it. */
+export function anchorOf(heading: string): string {
+  return heading.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-');
+}
+
+/** Leads links from document to document to their pages. What is not a document is on no page: its name stays. So do no badges. */
+export function resolveLinks(markdown: MarkdownRenderer): void {
+  markdown.core.ruler.push('documents', ({ tokens, env }) => {
+    const folder = posix.dirname(relative(root, env.realPath ?? env.path).replaceAll('\\', '/'));
+    for (const token of tokens.flatMap(({ children }) => children ?? [])) {
+      if (token.type === 'image' && token.attrGet('src')?.startsWith('https:')) token.type = 'text_of_badge';
+      const href = token.type === 'link_open' && token.attrGet('href');
+      if (!href || /^(\w+:|#)/.test(href)) continue;
+      const [path, anchor] = href.split('#'), document = posix.join(folder, path!);
+      if (document.endsWith('.md')) token.attrSet('href', `/${pageOf(document)}${anchor ? `#${anchor}` : ''}`);
+      else token.attrs = [];
+    }
+  });
+  markdown.renderer.rules.text_of_badge = () => '';
+}
+
+function titleOf(document: string): string {
+  return /^# (.*)$/m.exec(readFileSync(`${root}/${document}`, 'utf8'))![1]!.replaceAll('`', '');
+}
+
+function item(document: string, text = titleOf(document)): DefaultTheme.SidebarItem {
+  return { text, link: `/${pageOf(document)}` };
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(`${root}/${folder}`).sort();
+}
+
+const GROUPS = {
+  'First steps': ['getting-started', 'porting', 'choosing'],
+  'Topics': ['layers', 'statistics', 'checkpoints', 'folding', 'tfjs', 'threads', 'more-than-one-process'],
+  'Evidence': ['numerics', 'speed', 'hosts', 'experiments', 'how-it-is-tested'],
+};
+
+/** Guides by topic, those of no group last; then examples, and documents on the project. */
+export function guides(): DefaultTheme.SidebarItem[] {
+  const names = filesIn('docs').filter((name) => name.endsWith('.md')).map((name) => name.slice(0, -3));
+  const grouped: string[] = Object.values(GROUPS).flat(), rest = names.filter((name) => !grouped.includes(name));
+  const groups = Object.entries(GROUPS).map(([text, members]) => ({ text, members: members.filter((name) => names.includes(name)) }));
+  return [
+    ...[...groups, { text: 'More', members: rest }].filter(({ members }) => members.length > 0).map(({ text, members }) => (
+      { text, items: members.map((name) => item(`docs/${name}.md`)) })),
+    { text: 'Examples', collapsed: true, items: filesIn('examples').filter((name) => !name.endsWith('.md')).map((name) => item(`examples/${name}/README.md`)) },
+    {
+      text: 'The project',
+      items: [...filesIn('.').filter((name) => name.endsWith('.md') && name !== 'README.md').map((name) => item(name)), item('bench/NOTES.md')],
+    },
+  ];
+}
+
+interface Entry { readonly title: string; readonly path?: string; readonly children?: Entry[] }
+
+/** Modules, topics and exports, as TypeDoc has listed them. */
+export function reference(): DefaultTheme.SidebarItem[] {
+  const entries: Entry[] = JSON.parse(readFileSync(`${root}/docs/api/navigation.json`, 'utf8'));
+  const itemOf = ({ title, path, children }: Entry, depth: number): DefaultTheme.SidebarItem => ({
+    text: title, ...path && { link: `/${pageOf(`docs/api/${path}`)}` },
+    ...children && { items: children.map((child) => itemOf(child, depth + 1)), collapsed: depth > 0 },
+  });
+  return entries.map((entry) => itemOf(entry, 0));
+}
