@@ -1,8 +1,11 @@
 /** The passes: kernels and formulas in order, over the blocks of the tensors. The heart of the package. */
 
-import type { Floats, Geometry, Kernels, Pointer } from '../runtime/kernels.js';
+import type { Engine } from '../runtime/engine.js';
+import type { DType, Floats, Geometry, Kernels, Pointer } from '../runtime/kernels.js';
 import { type Block, type Group, groupsOf, runsOf } from './blocks.js';
 import type { ChannelTable } from './channel-table.js';
+import { scatter } from './channel-values.js';
+import { type ChannelGradient, differentiateChannel, extremesOf, normaliseChannel, repairMoments, rescale, sumChannel } from './extremes.js';
 import {
   affineCoefficients, centerDot, gradientCoefficients, linearCoefficients, meanShift, mergeInto, normalise, parameterGradients,
   type Renormalisation, renormalise,
@@ -14,6 +17,8 @@ import type { GradientSums } from './statistics.js';
 
 /** Where a pass works: the kernels and their scratch, and what is true of all its tensors. */
 export interface PassMemory {
+  readonly engine: Engine;
+  readonly dtype: DType;
   readonly kernels: Kernels;
   /** Allocated for as many channels as a group may have. */
   readonly scratch: Scratch;
@@ -78,18 +83,19 @@ export interface ParameterGradients {
 export function forward(memory: PassMemory, operands: ForwardOperands, affine: Affine, measured: boolean): void {
   const { geometry, limit } = memory;
   for (const group of measured ? runsOf(geometry, limit) : groupsOf(geometry, limit)) {
-    const at = measured ? 0 : measureGroup(memory, operands.x, affine.table, group);
+    const at = measured ? 0 : measureGroup(memory, operands.x, affine.table, group, affine.eps);
     normaliseGroup(memory, operands, affine, group, at);
   }
 }
 
 /** Mean and variance of all channels, into the table. */
 export function measure(memory: PassMemory, x: Operand, table: ChannelTable): void {
-  for (const group of groupsOf(memory.geometry, memory.limit)) measureGroup(memory, x, table, group);
+  for (const group of groupsOf(memory.geometry, memory.limit)) measureGroup(memory, x, table, group, 0);
 }
 
-/** Mean and variance of a group, Alg. 1 lines 1 and 2. Returns the address of its last block. */
-function measureGroup({ kernels, scratch, mask }: PassMemory, x: Operand, table: ChannelTable, group: Group): Pointer {
+/** Mean and variance of a group, Alg. 1 lines 1 and 2, to which eps will be added. Returns the address of its last block. */
+function measureGroup(memory: PassMemory, x: Operand, table: ChannelTable, group: Group, eps: number): Pointer {
+  const { kernels, scratch, mask } = memory;
   const { mean, m2 } = scratch.views;
   let seen = 0, at = 0;
   for (const block of group.blocks) {
@@ -100,6 +106,7 @@ function measureGroup({ kernels, scratch, mask }: PassMemory, x: Operand, table:
       scratch.mean, scratch.m2, at, mask.at(block), n,
       block.outer, block.channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
     );
+    repairMoments(memory, mean, m2, at, x.pitch(block), block, n, eps);
     mergeInto(table, seen, mean, m2, n, group);
     seen += n;
   }
@@ -108,21 +115,28 @@ function measureGroup({ kernels, scratch, mask }: PassMemory, x: Operand, table:
 
 /** y of a group, Alg. 1 lines 3 and 4. `at`: the address of its only block, if that has been loaded. */
 function normaliseGroup(
-  { kernels, scratch, mask }: PassMemory, operands: ForwardOperands, affine: Affine, group: Group, at: Pointer,
+  memory: PassMemory, operands: ForwardOperands, affine: Affine, group: Group, at: Pointer,
 ): void {
+  const { kernels, scratch, mask, dtype } = memory;
   const { x, y, residual } = operands, { table, weight, bias, eps, floor, renorm } = affine;
   const { shift, p, q } = scratch.views;
   const { channels, blocks } = group;
   normalise(table, weight, bias, eps, group);
+  // An address: the statistics have just been measured.
+  if (at !== 0) rescale(memory, x, group, table, weight, eps);
   if (renorm !== null) renormalise(renorm, table, weight, eps, group);
   affineCoefficients(shift, p, q, table, group);
+  const extremes = extremesOf(table, dtype, group);
   for (const block of blocks) {
     const from = at === 0 || blocks.length > 1 ? x.load(block) : at;
-    const z = residual === null ? 0 : residual.load(block);
+    const z = residual === null ? 0 : residual.load(block), pitch = x.pitch(block);
+    // Before the kernel, which may write over x.
+    const apart = extremes.map((c) => normaliseChannel(memory, from, z, pitch, block, c, table, floor));
     kernels.affine(
       y.at(block), from, z, mask.at(block), scratch.shift, scratch.p, scratch.q, floor,
-      block.outer, channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
+      block.outer, channels, block.inner, pitch, mask.pitch, scratch.work,
     );
+    extremes.forEach((c, i) => { scatter(memory, apart[i]!, y.at(block), pitch, block, c); });
     y.store(block);
   }
 }
@@ -170,19 +184,26 @@ function writeShift({ views }: Scratch, forward: Normalisation, group: Group): v
 
 /** Both sums of a group, over all its blocks. Leaves in scratch what `writeShift` writes, and writes g where it is given. */
 function sumGroup(
-  { kernels, scratch, mask }: PassMemory, { x, dy, output }: SumOperands, forward: Normalisation, group: Group, g: Operand | null,
+  memory: PassMemory, { x, dy, output }: SumOperands, forward: Normalisation, group: Group, g: Operand | null,
 ): GradientSums {
-  const { views } = scratch, { channels, blocks } = group;
+  const { kernels, scratch, mask, dtype } = memory, { views } = scratch, { channels, blocks } = group;
   writeShift(scratch, forward, group);
+  const sign = signFromX(forward), extremes = extremesOf(forward.table, dtype, group);
   const several = blocks.length > 1;
   const total = several ? new Float64Array(channels) : views.total, dot = several ? new Float64Array(channels) : views.dot;
   for (const block of blocks) {
     kernels.reduce(
       scratch.total, scratch.dot, g === null ? 0 : g.at(block), dy.load(block),
       output === null ? 0 : output.load(block), x.load(block), mask.at(block),
-      scratch.shift, scratch.p, signFromX(forward) ? scratch.offset : 0,
+      scratch.shift, scratch.p, sign ? scratch.offset : 0,
       block.outer, channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
     );
+    for (const c of extremes) {
+      const y = output === null ? 0 : output.at(block), { shift } = views;
+      const sums = sumChannel(memory, dy.at(block), x.at(block), y, x.pitch(block), block, c, forward.table, shift[c]!, sign);
+      views.total[c] = sums.total;
+      views.dot[c] = sums.dot;
+    }
     if (g !== null) g.store(block);
     if (several) {
       for (let c = 0; c < channels; c++) {
@@ -210,28 +231,44 @@ function differentiateGroup(
   if (forward.mode === 'batch') gradientCoefficients(p, q, r, total, dot, shift, table, forward.count, group);
   else linearCoefficients(p, q, r, table, group);
   const reload = !loaded || group.blocks.length > 1;
-  for (const block of group.blocks) differentiateBlock(memory, operands, forward, block, reload);
+  const extremes = extremeGradients(memory, forward, group, total, dot);
+  for (const block of group.blocks) differentiateBlock(memory, operands, forward, block, reload, extremes);
+}
+
+/** The channels whose gradient the kernels cannot compute, as what computes it. */
+function extremeGradients(
+  { dtype, geometry }: PassMemory, forward: Normalisation, group: Group, total: Float64Array, dot: Float64Array,
+): ChannelGradient[] {
+  const { mode, table, count } = forward, sign = signFromX(forward), constant = mode === 'running';
+  // Of a single value, p is 0, by which the kernel would take the sign of other values.
+  const single = count === 1 && !constant && sign && geometry.outer * geometry.inner > 1;
+  const found = single ? Array.from({ length: group.channels }, (_, c) => c) : extremesOf(table, dtype, group);
+  return found.map((channel) => ({ channel, total: total[channel]!, dot: dot[channel]!, count, sign, constant }));
 }
 
 /** dx of one block. `reload`: other blocks have passed through the stage since it was loaded, or it never was. */
 function differentiateBlock(
-  { kernels, scratch, mask }: PassMemory, operands: BackwardOperands, forward: Normalisation, block: Block, reload: boolean,
+  memory: PassMemory, operands: BackwardOperands, forward: Normalisation, block: Block, reload: boolean,
+  extremes: readonly ChannelGradient[],
 ): void {
-  const { outer, channels, inner } = block;
+  const { kernels, scratch, mask } = memory, { outer, channels, inner } = block;
   // What the ReLU let pass has been written as the gradient of the residual.
   const source = operands.dresidual ?? operands.dy;
   const g = reload ? source.load(block) : source.at(block);
   const dx = operands.dx.at(block), pitch = operands.dy.pitch(block);
   const m = mask.at(block), maskPitch = mask.pitch;
   const { shift, p, q, r, work } = scratch;
-  const sign = signFromX(forward);
-  if (forward.mode === 'batch' || sign) {
-    const x = reload ? operands.x.load(block) : operands.x.at(block);
+  const sign = signFromX(forward), readsX = forward.mode === 'batch' || sign;
+  const x = reload && readsX ? operands.x.load(block) : operands.x.at(block);
+  // Before the kernel, which may write over g.
+  const apart = extremes.map((gradient) => differentiateChannel(memory, g, x, pitch, block, forward.table, gradient));
+  if (readsX) {
     const offset = sign ? scratch.offset : 0;
     kernels.gradient(dx, g, x, m, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch, work);
   } else {
     // (dy - 0) * p + 0: q and r are 0.
     kernels.affine(dx, g, 0, m, q, p, r, -Infinity, outer, channels, inner, pitch, maskPitch, work);
   }
+  extremes.forEach(({ channel }, i) => { scatter(memory, apart[i]!, dx, pitch, block, channel); });
   operands.dx.store(block);
 }

@@ -36,7 +36,7 @@ export class Workspace {
       stage = near.stage;
       if (mask !== null) copy = new MemoryMask(engine, this.#dtype, mask, geometry);
       scratch.allocate(Math.min(geometry.channels, MOST_CHANNELS), geometry.inner);
-      pass({ kernels, scratch, geometry, limit: near.limit, mask: copy ?? UNMASKED }, near.operands);
+      pass({ engine, dtype: this.#dtype, kernels, scratch, geometry, limit: near.limit, mask: copy ?? UNMASKED }, near.operands);
     } finally {
       scratch.free();
       copy?.free();

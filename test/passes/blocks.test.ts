@@ -60,7 +60,7 @@ describe.each(cases)('$geometry.outer x $geometry.channels x $geometry.inner in 
       const place = engine.allocate(limit * 8 + STAGE_MARGIN), other = engine.allocate(limit * 8 + STAGE_MARGIN);
       const at = (array: Float64Array, stage: number) => staged(engine, 'float64', () => array, geometry, stage);
       scratch.allocate(channels, inner);
-      const memory = { kernels: engine.kernels.float64, scratch, geometry, limit, mask: UNMASKED };
+      const memory = { engine, dtype: 'float64' as const, kernels: engine.kernels.float64, scratch, geometry, limit, mask: UNMASKED };
       const affine = { table, weight, bias, eps: 0.1, floor: Number.NEGATIVE_INFINITY, renorm: null };
       forward(memory, { x: at(x, place), y: at(y, place), residual: null }, affine, mode === 'running');
       const tensors = { x: at(x, other), dy: at(dy, place), dx: at(dx, place), dresidual: null, output: null };
