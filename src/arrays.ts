@@ -3,12 +3,6 @@
  * no code of a caller runs when it is read. Arrays of another realm (an iframe, a sandbox) are as good as those of this one.
  */
 
-/** The types that this package takes or makes. */
-const TYPES = {
-  Float64Array, Float32Array, Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
-};
-type Types = typeof TYPES;
-
 /** An accessor as it was when this module was loaded: of all typed arrays, or of another prototype. */
 function accessor<T>(key: PropertyKey, of: object = Object.getPrototypeOf(Uint8Array.prototype)): (this: unknown) => T {
   return Object.getOwnPropertyDescriptor(of, key)!.get as () => T;
@@ -60,18 +54,25 @@ export function isDetached(value: unknown): boolean {
   }
 }
 
+type Constructor<A> = new (of: number | ArrayBuffer, start?: number, count?: number) => A;
+
 /**
  * The elements of a typed array as an array that has nothing of its own: no subclass, no properties, and the length that it has
  * now. What is behind the checks sees only these. 50 ns, as a subarray().
+ *
+ * @param Type - that of the array
  */
-export function plainView<T extends keyof Types>(array: unknown, type: T): InstanceType<Types[T]> {
-  const Type = TYPES[type] as unknown as new (of: number | ArrayBuffer, start?: number, count?: number) => InstanceType<Types[T]>;
+export function plainView<A>(array: unknown, Type: Constructor<A>): A {
   const count = length.call(array);
   return count === 0 ? new Type(0) : new Type(buffer.call(array), byteOffset.call(array), count);
 }
 
-/** The numbers of a typed array of any type; undefined for anything else, and for 64-bit integers, which are no numbers. */
-export function plainNumbers(value: unknown): InstanceType<Types[keyof Types]> | undefined {
+type Numbers = Float64Array | Float32Array | Int8Array | Uint8Array | Uint8ClampedArray | Int16Array | Uint16Array | Int32Array | Uint32Array;
+
+/** The same of any type of numbers; undefined for anything else, and for 64-bit integers, which are no numbers. */
+export function plainNumbers(value: unknown): Numbers | undefined {
   const type = tag.call(value);
-  return type !== undefined && type in TYPES ? plainView(value, type as keyof Types) : undefined;
+  const Type = [Float64Array, Float32Array, Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array]
+    .find(({ name }) => name === type);
+  return Type && plainView(value, Type as Constructor<Numbers>);
 }

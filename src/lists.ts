@@ -38,18 +38,23 @@ export function numbersIn(name: string, value: unknown, length?: number, as?: st
     if (length !== undefined) checkLength(name, numbers, length, as, value);
     return numbers;
   }
-  const list: number[] = [], size = sizeOf(name, value, length, as);
-  const stranger = reading(name, () => {
+  const list: unknown[] = [], size = sizeOf(name, value, length, as);
+  reading(name, () => {
     for (let i = 0; i < size; i++) {
       const item = (value as ArrayLike<unknown>)[i];
-      if (typeof item !== 'number') return { item };
       list.push(item);
+      if (typeof item !== 'number') break;
     }
-    return undefined;
   });
-  if (stranger === undefined) return list;
-  const json = stranger.item === null ? ', as JSON writes NaN and infinity' : '';
-  throw wrongKind(name, 'numbers', stranger.item, ` at index ${list.length}${json}`);
+  checkNumbers(name, list);
+  return list;
+}
+
+/** @throws {TypeError} an element is not a number. */
+export function checkNumbers(name: string, list: readonly unknown[]): asserts list is readonly number[] {
+  const index = list.findIndex((item) => typeof item !== 'number');
+  if (index < 0) return;
+  throw wrongKind(name, 'numbers', list[index], ` at index ${index}${list[index] === null ? ', as JSON writes NaN and infinity' : ''}`);
 }
 
 /** A caller's bytes as a plain array. @throws {TypeError} neither Uint8Array nor ArrayBuffer, or one that has been detached. */
@@ -57,7 +62,7 @@ export function bytesIn(name: string, value: unknown, expected = 'Uint8Array or 
   const isBuffer = isArrayBuffer(value);
   if (!isBuffer && !isTypedArray(value, 'Uint8Array')) throw wrongKind(name, expected, value);
   if (isDetached(value)) throw new TypeError(`"${name}" expected bytes, got a buffer that has been detached`);
-  return isBuffer ? new Uint8Array(value) : plainView(value, 'Uint8Array');
+  return isBuffer ? new Uint8Array(value) : plainView(value, Uint8Array);
 }
 
 /** The elements of `{ "0": 1, "1": 2 }`, which is what JSON makes of a typed array, as an array; any other value as it is. */

@@ -17,7 +17,7 @@ export function maskFrom(mask: unknown, { outer, inner }: Geometry): Uint8Array 
   if (!isTypedArray(mask, 'Uint8Array') || lengthOf(mask) !== expected) {
     throw wrongArray('mask', mask, 'Uint8Array', expected, ', one for each position');
   }
-  return plainView(mask, 'Uint8Array');
+  return plainView(mask, Uint8Array);
 }
 
 /** Positions that are not masked, from `start` up to `end`. */

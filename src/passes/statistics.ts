@@ -1,7 +1,7 @@
 /** Statistics and gradient sums of a batch, as users hold them: merging those of its parts, and checks. */
 import { isTypedArray, plainView } from '../arrays.js';
 import { isCount, reading, wrongKind, wrongValue } from '../checks.js';
-import { fromJson, numbersIn } from '../lists.js';
+import { checkNumbers, fromJson } from '../lists.js';
 import { mergePart } from './formulas.js';
 
 /** Mergeable statistics of each channel. */
@@ -108,7 +108,9 @@ export function checkSums(value: unknown, channels?: number): GradientSums {
 
 /** A copy of a Float64Array, or of what JSON makes of one; undefined for anything else. What is read later may not change it. */
 function doublesFrom(name: string, value: unknown): Float64Array | undefined {
-  if (isTypedArray(value, 'Float64Array')) return plainView(value, 'Float64Array').slice();
+  if (isTypedArray(value, 'Float64Array')) return plainView(value, Float64Array).slice();
   const list = fromJson(value);
-  return list === value ? undefined : Float64Array.from(numbersIn(name, list));
+  if (list === value) return undefined;
+  checkNumbers(name, list as unknown[]);
+  return Float64Array.from(list as number[]);
 }

@@ -43,15 +43,14 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
  * @throws {TypeError} another type than the dtype's array. @throws {RangeError} another length than the shape's.
  */
 export function floatsFrom(name: string, value: unknown, dtype: DType, shape: readonly number[]): FloatsOf {
-  const type = ARRAYS[dtype];
-  if (!isTypedArray(value, type) || lengthOf(value) !== elements(shape)) throw wrongFloats(name, value, dtype, shape);
-  return plainView(value, type);
+  if (!isTypedArray(value, TYPES[dtype]) || lengthOf(value) !== elements(shape)) throw wrongFloats(name, value, dtype, shape);
+  return dtype === 'float32' ? plainView(value, Float32Array) : plainView(value, Float64Array);
 }
 
-const ARRAYS = { float32: 'Float32Array', float64: 'Float64Array' } as const;
+const TYPES = { float32: 'Float32Array', float64: 'Float64Array' } as const;
 
 function wrongFloats(name: string, value: unknown, dtype: DType, shape: readonly number[]): Error {
-  return wrongArray(name, value, ARRAYS[dtype], elements(shape), ` (${shape.join('x')})`);
+  return wrongArray(name, value, TYPES[dtype], elements(shape), ` (${shape.join('x')})`);
 }
 
 /** @throws {RangeError} two of this dtype share some bytes but do not start at the same one. */

@@ -111,6 +111,7 @@ export function layerFrom(layer: Layer, length?: number, out?: number): Fold['la
 
 /** A caller's array of either dtype as a plain one. */
 export function anyFloats(name: string, value: unknown): Floats {
-  for (const type of ['Float32Array', 'Float64Array'] as const) if (isTypedArray(value, type)) return plainView(value, type);
+  if (isTypedArray(value, 'Float32Array')) return plainView(value, Float32Array);
+  if (isTypedArray(value, 'Float64Array')) return plainView(value, Float64Array);
   throw wrongKind(name, 'Float32Array or Float64Array', value);
 }
