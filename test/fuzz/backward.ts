@@ -1,6 +1,6 @@
 /** A backward of a scenario: the call, and what it is held to. */
 import { addGradientSums, type Floats, type Gradients, type Tensor } from '../../src/index.js';
-import { distanceOf, ofGradients, SMALLEST } from './bounds.js';
+import { distanceOf, ofD, ofGradients, SMALLEST } from './bounds.js';
 import { copy, hold, holdClose, NOTHING, type Outcome, sameNumbers } from './laws.js';
 import type { Placed } from './machine.js';
 import { gradientsOf } from './oracle.js';
@@ -77,7 +77,7 @@ function checkGradients(
       if (dresidual) hold(dresidual[place] === g[i], () => `dresidual is dy behind the activation, ${g[i]}, got ${dresidual[place]}`);
       holdClose(() => `dx of channel ${c} (mean ${channel.mean}, variance ${channel.variance})`, dx[place]!, expected.dx[i]!, close * expected.scale[i]! + smallest);
     });
-    if (dweight) holdClose(() => `dweight of channel ${c}`, dweight[c]!, expected.dweight, close * expected.dweightScale + smallest);
+    if (dweight) holdClose(() => `dweight of channel ${c}`, dweight[c]!, expected.dweight, close * expected.dweightScale + ofD(dtype, channel) * expected.dbiasScale + smallest);
     if (dbias) holdClose(() => `dbias of channel ${c}`, dbias[c]!, expected.dbias, close * expected.dbiasScale + smallest);
   });
 }

@@ -1,6 +1,7 @@
 /** How far a result may be from the oracle's, by what test/tolerances.ts promises. */
 import type { DType } from '../../src/index.js';
 import * as tolerance from '../tolerances.js';
+import type { Channel } from './oracle.js';
 
 /** |mean| / std of a channel; 0 for a constant one, whose statistics are exact. */
 export function distanceOf(mean: number, variance: number): number {
@@ -25,6 +26,11 @@ export function ofOutput(dtype: DType, far: number, deviation: number, n: number
  */
 export function ofVariance(dtype: DType, far: number, parts: number): number {
   return tolerance.variance(dtype, far) + (parts > 1 ? 2 * tolerance.U.float64 * far : 0);
+}
+
+/** Of d of batch renormalization, (mean - running mean) / running std: what the mean is off by, over a running std that may be tiny. */
+export function ofD(dtype: DType, { mean, variance, slopeOfD }: Channel): number {
+  return slopeOfD * (tolerance.mean(dtype, distanceOf(mean, variance)) * Math.sqrt(variance) + tolerance.U.float64 * Math.abs(mean));
 }
 
 /** Of gradients, relative to the terms that cancel in them: sums of up to 62 values in float32, twice, and what statistics are off by. */

@@ -1,7 +1,7 @@
 /** A forward of a scenario: what must come of it, the call, and what it is held to. */
 import { type Floats, type Moments, mergeMoments, moments, type Tensor } from '../../src/index.js';
 import * as tolerance from '../tolerances.js';
-import { distanceOf, ofOutput, ofRunning, ofVariance } from './bounds.js';
+import { distanceOf, ofD, ofOutput, ofRunning, ofVariance } from './bounds.js';
 import type { Batch } from './data.js';
 import { copy, hold, holdClose, type Outcome, sameNumbers } from './laws.js';
 import type { Placed } from './machine.js';
@@ -113,7 +113,7 @@ function checkOutput({ bn, layer: { dtype, activation } }: Subject, plan: Plan, 
       const added = residual?.[place] ?? 0, plain = xhat(channel, x[place]!) * weight + bias + added;
       const expected = activation === 'relu' ? Math.max(plain, 0) : plain;
       const deviation = Math.abs((x[place]! - channel.mean) * channel.rstd);
-      const limit = Math.abs(weight) * channel.r * ofOutput(dtype, far, deviation, plan.count) +
+      const limit = Math.abs(weight) * (channel.r * ofOutput(dtype, far, deviation, plan.count) + ofD(dtype, channel)) +
         4 * u * (Math.abs(bias) + Math.abs(added) + Math.abs(weight * channel.d));
       holdClose(() => `y of channel ${c} (mean ${channel.mean}, variance ${channel.variance}, x ${x[place]})`, y[place]!, expected, limit);
     });

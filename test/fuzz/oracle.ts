@@ -26,6 +26,8 @@ export interface Channel {
   /** Of batch renormalization; 1 and 0 without. */
   readonly r: number;
   readonly d: number;
+  /** By how much d changes where the mean changes by 1; 0 without. */
+  readonly slopeOfD: number;
 }
 
 export function channelOf(
@@ -33,13 +35,14 @@ export function channelOf(
   renorm: { rMax: number; dMax: number; runningMean: number; runningVar: number } | null,
 ): Channel {
   const std = Math.sqrt(variance + eps), rstd = std === 0 ? 0 : 1 / std;
-  if (renorm === null) return { mean, variance, rstd, r: 1, d: 0 };
+  if (renorm === null) return { mean, variance, rstd, r: 1, d: 0, slopeOfD: 0 };
   const running = Math.sqrt(renorm.runningVar + eps), inverse = running === 0 ? 0 : 1 / running;
   const clamp = (value: number, least: number, most: number) => Math.min(Math.max(value, least), most);
   return {
     mean, variance, rstd,
     r: clamp(std * inverse, 1 / renorm.rMax, renorm.rMax),
     d: clamp((mean - renorm.runningMean) * inverse, -renorm.dMax, renorm.dMax),
+    slopeOfD: renorm.dMax > 0 ? inverse : 0,
   };
 }
 
