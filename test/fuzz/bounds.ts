@@ -9,15 +9,15 @@ export function distanceOf(mean: number, variance: number): number {
 }
 
 /**
- * Of y, per unit of weight: the promise, and 4 roundings of a value that is far out. In float64 also what a plain sum of n values
- * drifts by.
+ * Of y, per unit of weight, for any data: what the mean is off by, and times |xhat| half of what the variance is off by and 4
+ * roundings. In float64 also what a plain sum of n values drifts by.
  *
  * @param far - |mean| / std
  * @param deviation - |x - mean| / sqrt(variance + eps)
  */
 export function ofOutput(dtype: DType, far: number, deviation: number, n: number): number {
   const u = tolerance.U[dtype], drift = dtype === 'float64' ? (n * u * Math.max(deviation, 1)) / 4 : 0;
-  return tolerance.y(dtype, far) + 4 * u * deviation + drift;
+  return (18 + 36 * deviation) * u + 1e-13 + 4 * tolerance.U.float64 * far + drift;
 }
 
 /**
