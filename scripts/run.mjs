@@ -17,12 +17,16 @@ const PROGRAMS = {
   },
   example: {
     'data-parallel': 'examples/data-parallel/main.ts',
+    digits: 'examples/digits/main.ts',
     experiments: 'examples/experiments/main.ts',
     mnist: 'examples/mnist/main.ts',
+    'port-torch': 'examples/port-torch/main.ts',
     recalibrate: 'examples/recalibrate/main.ts',
     tfjs: 'examples/tfjs/main.ts',
     'tfjs-finetune': 'examples/tfjs/finetune.ts',
+    'tfjs-browser': 'examples/tfjs-browser/serve.ts',
     'tfjs-model': 'examples/tfjs/model.ts',
+    xor: 'examples/xor/main.ts',
   },
   fuzz: {
     '': 'test/fuzz/main.ts',

@@ -9,11 +9,12 @@ const root = new URL('..', import.meta.url);
 const read = (file: string) => readFileSync(new URL(file, root), 'utf8');
 const docs = readdirSync(new URL('docs', root)).filter((name) => name.endsWith('.md'));
 const DOCUMENTS = ['README.md', ...docs.map((name) => `docs/${name}`)];
+const EXAMPLES = readdirSync(new URL('examples', root)).filter((name) => !name.endsWith('.md'));
 /** Guides of tables and figures. */
 const RESULTS = ['docs/experiments.md', 'docs/hosts.md', 'docs/speed.md', 'docs/how-it-is-tested.md'];
 const GUIDES = [
   ...DOCUMENTS, 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'bench/NOTES.md', 'demo/README.md',
-  ...readdirSync(new URL('examples', root)).map((name) => `examples/${name}/README.md`),
+  'examples/README.md', ...EXAMPLES.map((name) => `examples/${name}/README.md`),
 ];
 const HAS_TORCH = ['python3', '/usr/bin/python3']
   .find((python) => spawnSync(python, ['-c', 'import torch']).status === 0);
@@ -91,6 +92,14 @@ function programsOf(script: string): string[] {
   const { stderr } = spawnSync(process.execPath, ['scripts/run.mjs', script, 'unknown'], { cwd: root, encoding: 'utf8' });
   return stderr.trim().split(': ')[1]!.split(', ');
 }
+
+it('examples/README.md has every example, and names every program', () => {
+  const text = read('examples/README.md');
+  const folders = [...text.matchAll(/^\| \[[^\]]+\]\(([^)]+)\/README\.md\)/gm)].map((match) => match[1]!);
+  expect(folders.sort()).toEqual(EXAMPLES);
+  const names = [...text.matchAll(/^\| \[([^\]]+)\]\(/gm)].flatMap((match) => match[1]!.replaceAll('`', '').split(', '));
+  expect(names.sort()).toEqual(programsOf('example').sort());
+});
 
 it('the set-up commands of the README are scripts of the package', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };

@@ -59,7 +59,10 @@ export function guides(): DefaultTheme.SidebarItem[] {
   return [
     ...[...groups, { text: 'More', members: rest }].filter(({ members }) => members.length > 0).map(({ text, members }) => (
       { text, items: members.map((name) => item(`docs/${name}.md`)) })),
-    { text: 'Examples', collapsed: true, items: filesIn('examples').filter((name) => !name.endsWith('.md')).map((name) => item(`examples/${name}/README.md`)) },
+    {
+      ...item('examples/README.md'), collapsed: true,
+      items: filesIn('examples').filter((name) => !name.endsWith('.md')).map((name) => item(`examples/${name}/README.md`)),
+    },
     {
       text: 'The project',
       items: [...filesIn('.').filter((name) => name.endsWith('.md') && name !== 'README.md').map((name) => item(name)), item('bench/NOTES.md')],
