@@ -17,20 +17,42 @@ export function anchorOf(heading: string): string {
   return heading.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-');
 }
 
-/** Leads links from document to document to their pages. What is not a document is on no page: its name stays. So do no badges. */
+interface Environment { readonly path: string; readonly realPath?: string }
+
+/** Path of the document that is rendered, from the root of the project. */
+function documentOf({ path, realPath = path }: Environment): string {
+  return relative(root, realPath).replaceAll('\\', '/');
+}
+
+const PROGRAM = /^[\w-]+\.(ts|py|html)$/;
+
+/** What the page of an example has besides its README: the programs that this links. */
+function programsOf(document: string, text: string): string {
+  const names = [...text.matchAll(/\]\(([^)]*)\)/g)].map((match) => match[1]!).filter((name) => PROGRAM.test(name));
+  const read = (name: string) => readFileSync(posix.join(root, posix.dirname(document), name), 'utf8');
+  return names.map((name) => `\n\n## ${name}\n\n\`\`\`${name.split('.').at(-1)}\n${read(name)}\`\`\`\n`).join('');
+}
+
+/**
+ * Leads links from document to document to their pages, and those to programs to the end of the page. What else is a file of the
+ * project is not on the site: its name stays. So do no badges.
+ */
 export function resolveLinks(markdown: MarkdownRenderer): void {
+  markdown.core.ruler.before('normalize', 'programs', (state) => { state.src += programsOf(documentOf(state.env), state.src); });
   markdown.core.ruler.push('documents', ({ tokens, env }) => {
-    const folder = posix.dirname(relative(root, env.realPath ?? env.path).replaceAll('\\', '/'));
+    let kept = true;
     for (const token of tokens.flatMap(({ children }) => children ?? [])) {
-      if (token.type === 'image' && token.attrGet('src')?.startsWith('https:')) token.type = 'text_of_badge';
+      if (token.type === 'image' && token.attrGet('src')!.startsWith('https:')) token.type = 'nothing';
+      if (token.type === 'link_close' && !kept) [token.type, kept] = ['nothing', true];
       const href = token.type === 'link_open' && token.attrGet('href');
       if (!href || /^(\w+:|#)/.test(href)) continue;
-      const [path, anchor] = href.split('#'), document = posix.join(folder, path!);
+      const [path = '', anchor] = href.split('#'), document = posix.join(posix.dirname(documentOf(env)), path);
       if (document.endsWith('.md')) token.attrSet('href', `/${pageOf(document)}${anchor ? `#${anchor}` : ''}`);
-      else token.attrs = [];
+      else if (PROGRAM.test(path)) token.attrSet('href', `#${anchorOf(path)}`);
+      else [token.type, kept] = ['nothing', false];
     }
   });
-  markdown.renderer.rules.text_of_badge = () => '';
+  markdown.renderer.rules.nothing = () => '';
 }
 
 function titleOf(document: string): string {
@@ -75,9 +97,16 @@ interface Entry { readonly title: string; readonly path?: string; readonly child
 /** Modules, topics and exports, as TypeDoc has listed them. */
 export function reference(): DefaultTheme.SidebarItem[] {
   const entries: Entry[] = JSON.parse(readFileSync(`${root}/docs/api/navigation.json`, 'utf8'));
-  const itemOf = ({ title, path, children }: Entry, depth: number): DefaultTheme.SidebarItem => ({
-    text: title, ...path && { link: `/${pageOf(`docs/api/${path}`)}` },
-    ...children && { items: children.map((child) => itemOf(child, depth + 1)), collapsed: depth > 0 },
+  const isModule = ({ path }: Entry) => path?.endsWith('/README.md') ?? false;
+  const itemOf = ({ title, path, children }: Entry): DefaultTheme.SidebarItem => ({
+    text: title, ...path && { link: `/${pageOf(`docs/api/${path}`)}` }, ...children && { items: children.map(itemOf), collapsed: true },
   });
-  return entries.map((entry) => itemOf(entry, 0));
+  const modulesIn = (entry: Entry, folder: string): DefaultTheme.SidebarItem[] => {
+    const name = folder + entry.title, children = entry.children ?? [];
+    return [
+      { ...itemOf({ ...entry, title: name, children: children.filter((child) => !isModule(child)) }), collapsed: folder !== '' },
+      ...children.filter(isModule).flatMap((child) => modulesIn(child, `${name}/`)),
+    ];
+  };
+  return entries.flatMap((entry) => modulesIn(entry, ''));
 }
