@@ -2,31 +2,25 @@
  * Channels whose numbers are too large or too small for the kernels, of which squares, or products of coefficients, leave the range
  * of the element type. They are found by what the kernels return, and computed here, in f64 and one channel at a time.
  */
-import type { DType, Floats, Pointer } from '../runtime/kernels.js';
+import type { Floats, Pointer } from '../runtime/kernels.js';
 import type { Block, Group } from './blocks.js';
 import { type ChannelRange, type ChannelTable, FIELDS, INTERCEPT, MEAN, RSTD, SLOPE, VARIANCE } from './channel-table.js';
 import { type ChannelMemory, type ChannelValues, gather, openAt } from './channel-values.js';
+import { spanOf } from './formulas.js';
 import type { Operand } from './operands.js';
 
-/** The range in which kernels compute: 1 / std from `least` to `most`. Below `variance`, squares may have lost digits. */
-const RANGE = {
-  float32: { least: 2 ** -60, most: 2 ** 60, variance: 2 ** -120, constant: 2 ** -38 },
-  float64: { least: 2 ** -500, most: 2 ** 500, variance: 2 ** -960, constant: 2 ** -480 },
+/** Below `variance`, squares may have lost digits. Values beyond `constant` do not differ by so little, unless they are equal. */
+const LEAST = {
+  float32: { variance: 2 ** -120, constant: 2 ** -38 },
+  float64: { variance: 2 ** -960, constant: 2 ** -480 },
 } as const;
 
-const NONE: readonly number[] = [];
-
-/** The channels of a range whose 1 / std the kernels cannot handle. */
-export function extremesOf(table: ChannelTable, dtype: DType, { channelStart, channels }: ChannelRange): readonly number[] {
-  const { least, most } = RANGE[dtype];
-  let found = NONE as number[];
+/** The channels of a range whose 1 / std is beyond what kernels compute with, in the type of `shift`. */
+export function extremesOf(table: ChannelTable, shift: Floats, { channelStart, channels }: ChannelRange): number[] {
+  const { least, most } = spanOf(shift), found: number[] = [];
   for (let c = 0, i = FIELDS * channelStart + RSTD; c < channels; c++, i += FIELDS) {
     const rstd = table[i]!;
-    // 0: the variance is 0 or infinite, and so is the slope 0 or not a number.
-    if ((rstd >= least || rstd <= 0) && rstd <= most) continue;
-    if (Number.isNaN(rstd)) continue;
-    if (found === NONE) found = [];
-    found.push(c);
+    if (rstd > most || (rstd < least && rstd > 0)) found.push(c);
   }
   return found;
 }
@@ -39,11 +33,10 @@ export function extremesOf(table: ChannelTable, dtype: DType, { channelStart, ch
 export function repairMoments(
   memory: ChannelMemory, mean: Float64Array, m2: Float64Array, at: Pointer, pitch: number, block: Block, n: number, eps: number,
 ): void {
-  const { variance, constant } = RANGE[memory.dtype], least = eps > variance * 2 ** 30 ? 0 : variance * n;
+  const { variance, constant } = LEAST[memory.dtype], least = eps > variance * 2 ** 30 ? 0 : variance * n;
   for (let c = 0; c < block.channels; c++) {
     const found = m2[c]!;
     if (found >= least && found < Infinity) continue;
-    // Values that are not tiny themselves do not differ by so little, unless they are equal.
     if (found === 0 && Math.abs(mean[c]!) > constant) continue;
     const open = openAt(memory, block), values = gather(memory, at, pitch, block, c).filter((_, m) => open(m));
     const exact = scaledMoments(values);

@@ -86,17 +86,33 @@ function held(slope: number, type: Floats): number {
   return Math.sign(slope) * 2 ** 100;
 }
 
-/** The same as (x - shift) * scale + offset. */
+/** The 1 / std with which kernels compute, by bytes of an element: with others squares of it, or of x, leave the range of a type. */
+const SPAN = { 4: { least: 2 ** -60, most: 2 ** 60 }, 8: { least: 2 ** -500, most: 2 ** 500 } } as const;
+
+export function spanOf(type: Floats): { readonly least: number; readonly most: number } {
+  return SPAN[type.BYTES_PER_ELEMENT as 4 | 8];
+}
+
+/**
+ * The same as (x - shift) * scale + offset.
+ *
+ * @returns whether 1 / std of a channel is beyond what kernels compute with. It is 0 where the variance is 0 or infinite, and so
+ *   is the slope.
+ */
 export function affineCoefficients(
   shift: Floats, scale: Floats, offset: Floats, table: ChannelTable, range: ChannelRange,
-): void {
-  const { channelStart: start, channels } = range;
+): boolean {
+  const { channelStart: start, channels } = range, { least, most } = spanOf(shift);
+  let extreme = false;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
     const mean = table[i + MEAN]!, slope = held(table[i + SLOPE]!, scale);
     shift[c] = mean;
     scale[c] = slope;
     offset[c] = table[i + INTERCEPT]! - (mean - shift[c]!) * slope;
+    const rstd = table[i + RSTD]!;
+    if (rstd > most || (rstd < least && rstd > 0)) extreme = true;
   }
+  return extreme;
 }
 
 /** Batch renormalization of one batch: its correction towards the running statistics, constants to the gradient. */
@@ -164,10 +180,16 @@ export function averageBatch(
   }
 }
 
-/** shift = mean, rounded to its type. */
-export function meanShift(shift: Floats, table: ChannelTable, range: ChannelRange): void {
-  const { channelStart: start, channels } = range;
-  for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) shift[c] = table[i + MEAN]!;
+/** shift = mean, rounded to its type. Returns what `affineCoefficients` does. */
+export function meanShift(shift: Floats, table: ChannelTable, range: ChannelRange): boolean {
+  const { channelStart: start, channels } = range, { least, most } = spanOf(shift);
+  let extreme = false;
+  for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
+    shift[c] = table[i + MEAN]!;
+    const rstd = table[i + RSTD]!;
+    if (rstd > most || (rstd < least && rstd > 0)) extreme = true;
+  }
+  return extreme;
 }
 
 /** dot = sum dy * (x - mean), from the kernel's sum dy * (x - shift) and total = sum dy, in place. */

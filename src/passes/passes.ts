@@ -15,6 +15,9 @@ import type { Operand } from './operands.js';
 import type { Scratch } from './scratch.js';
 import type { GradientSums } from './statistics.js';
 
+/** No channels. One list, so that the usual case is told by a comparison. */
+const NONE: readonly never[] = [];
+
 /** Where a pass works: the kernels and their scratch, and what is true of all its tensors. */
 export interface PassMemory {
   readonly engine: Engine;
@@ -117,7 +120,7 @@ function measureGroup(memory: PassMemory, x: Operand, table: ChannelTable, group
 function normaliseGroup(
   memory: PassMemory, operands: ForwardOperands, affine: Affine, group: Group, at: Pointer,
 ): void {
-  const { kernels, scratch, mask, dtype } = memory;
+  const { kernels, scratch, mask } = memory;
   const { x, y, residual } = operands, { table, weight, bias, eps, floor, renorm } = affine;
   const { shift, p, q } = scratch.views;
   const { channels, blocks } = group;
@@ -125,18 +128,17 @@ function normaliseGroup(
   // An address: the statistics have just been measured.
   if (at !== 0) rescale(memory, x, group, table, weight, eps);
   if (renorm !== null) renormalise(renorm, table, weight, eps, group);
-  affineCoefficients(shift, p, q, table, group);
-  const extremes = extremesOf(table, dtype, group);
+  const extremes = affineCoefficients(shift, p, q, table, group) ? extremesOf(table, shift, group) : NONE;
   for (const block of blocks) {
     const from = at === 0 || blocks.length > 1 ? x.load(block) : at;
     const z = residual === null ? 0 : residual.load(block), pitch = x.pitch(block);
     // Before the kernel, which may write over x.
-    const apart = extremes.map((c) => normaliseChannel(memory, from, z, pitch, block, c, table, floor));
+    const apart = extremes === NONE ? NONE : extremes.map((c) => normaliseChannel(memory, from, z, pitch, block, c, table, floor));
     kernels.affine(
       y.at(block), from, z, mask.at(block), scratch.shift, scratch.p, scratch.q, floor,
       block.outer, channels, block.inner, pitch, mask.pitch, scratch.work,
     );
-    extremes.forEach((c, i) => { scatter(memory, apart[i]!, y.at(block), pitch, block, c); });
+    for (let i = 0; i < apart.length; i++) scatter(memory, apart[i]!, y.at(block), pitch, block, extremes[i]!);
     y.store(block);
   }
 }
@@ -146,9 +148,9 @@ export function backward(
   memory: PassMemory, operands: BackwardOperands, forward: Normalisation, { dweight, dbias }: ParameterGradients,
 ): void {
   for (const group of groupsOf(memory.geometry, memory.limit)) {
-    const { total, dot } = sumGroup(memory, operands, forward, group, operands.dresidual);
+    const { total, dot, extremes } = sumGroup(memory, operands, forward, group, operands.dresidual);
     parameterGradients(dweight, dbias, total, dot, forward.table, forward.renorm, group);
-    differentiateGroup(memory, operands, forward, group, total, dot, true);
+    differentiateGroup(memory, operands, forward, group, total, dot, extremes);
   }
 }
 
@@ -168,27 +170,34 @@ export function differentiate(
   const { dresidual } = operands;
   for (const group of groupsOf(memory.geometry, memory.limit)) {
     // Only for the gradient of the residual, which is written on the way.
-    if (dresidual !== null) sumGroup(memory, operands, forward, group, dresidual);
+    const extremes = dresidual && sumGroup(memory, operands, forward, group, dresidual).extremes;
     const start = group.channelStart, end = start + group.channels;
     const sums = total.subarray(start, end), dots = dot.subarray(start, end);
-    differentiateGroup(memory, operands, forward, group, sums, dots, dresidual !== null);
+    differentiateGroup(memory, operands, forward, group, sums, dots, extremes);
   }
 }
 
-/** Writes a group's shift; if the sign of a ReLU's input is recomputed from x, its scale (p) and offset too. */
-function writeShift({ views }: Scratch, forward: Normalisation, group: Group): void {
-  const { shift, p, offset } = views;
-  if (signFromX(forward)) affineCoefficients(shift, p, offset, forward.table, group);
-  else meanShift(shift, forward.table, group);
+/**
+ * Writes a group's shift; if the sign of a ReLU's input is recomputed from x, its scale (p) and offset too. Returns the channels
+ * that the kernels cannot compute.
+ */
+function writeShift({ views }: Scratch, forward: Normalisation, group: Group): readonly number[] {
+  const { shift, p, offset } = views, { table } = forward;
+  const some = signFromX(forward) ? affineCoefficients(shift, p, offset, table, group) : meanShift(shift, table, group);
+  return some ? extremesOf(table, shift, group) : NONE;
+}
+
+/** Sums of a group, and the channels of it that the kernels cannot compute. */
+interface GroupSums extends GradientSums {
+  readonly extremes: readonly number[];
 }
 
 /** Both sums of a group, over all its blocks. Leaves in scratch what `writeShift` writes, and writes g where it is given. */
 function sumGroup(
   memory: PassMemory, { x, dy, output }: SumOperands, forward: Normalisation, group: Group, g: Operand | null,
-): GradientSums {
-  const { kernels, scratch, mask, dtype } = memory, { views } = scratch, { channels, blocks } = group;
-  writeShift(scratch, forward, group);
-  const sign = signFromX(forward), extremes = extremesOf(forward.table, dtype, group);
+): GroupSums {
+  const { kernels, scratch, mask } = memory, { views } = scratch, { channels, blocks } = group;
+  const sign = signFromX(forward), extremes = writeShift(scratch, forward, group);
   const several = blocks.length > 1;
   const total = several ? new Float64Array(channels) : views.total, dot = several ? new Float64Array(channels) : views.dot;
   for (const block of blocks) {
@@ -213,7 +222,7 @@ function sumGroup(
     }
   }
   centerDot(dot, total, views.shift, forward.table, group);
-  return { total, dot };
+  return { total, dot, extremes };
 }
 
 /** Whether the sign of what a ReLU was given is recomputed from x. */
@@ -221,28 +230,28 @@ function signFromX({ relu, residual }: Normalisation): boolean {
   return relu && !residual;
 }
 
-/** dx of a group. `loaded`: its sums have just been computed: its last block is in reach, shift and offset in scratch. */
+/** dx of a group. `extremes`: its sums have just been computed: its last block is in reach, shift and offset in scratch. */
 function differentiateGroup(
   memory: PassMemory, operands: BackwardOperands, forward: Normalisation, group: Group,
-  total: Float64Array, dot: Float64Array, loaded: boolean,
+  total: Float64Array, dot: Float64Array, extremes: readonly number[] | null,
 ): void {
   const { scratch } = memory, { shift, p, q, r } = scratch.views, { table } = forward;
-  if (!loaded) writeShift(scratch, forward, group);
+  const apart = extremeGradients(memory, forward, group, total, dot, extremes ?? writeShift(scratch, forward, group));
   if (forward.mode === 'batch') gradientCoefficients(p, q, r, total, dot, shift, table, forward.count, group);
   else linearCoefficients(p, q, r, table, group);
-  const reload = !loaded || group.blocks.length > 1;
-  const extremes = extremeGradients(memory, forward, group, total, dot);
-  for (const block of group.blocks) differentiateBlock(memory, operands, forward, block, reload, extremes);
+  const reload = extremes === null || group.blocks.length > 1;
+  for (const block of group.blocks) differentiateBlock(memory, operands, forward, block, reload, apart);
 }
 
-/** The channels whose gradient the kernels cannot compute, as what computes it. */
+/** What computes the gradients that the kernels cannot. */
 function extremeGradients(
-  { dtype, geometry }: PassMemory, forward: Normalisation, group: Group, total: Float64Array, dot: Float64Array,
-): ChannelGradient[] {
-  const { mode, table, count } = forward, sign = signFromX(forward), constant = mode === 'running';
+  { geometry }: PassMemory, forward: Normalisation, group: Group, total: Float64Array, dot: Float64Array, extremes: readonly number[],
+): readonly ChannelGradient[] {
+  const { mode, count } = forward, sign = signFromX(forward), constant = mode === 'running';
   // Of a single value, p is 0, by which the kernel would take the sign of other values.
   const single = count === 1 && !constant && sign && geometry.outer * geometry.inner > 1;
-  const found = single ? Array.from({ length: group.channels }, (_, c) => c) : extremesOf(table, dtype, group);
+  if (extremes === NONE && !single) return NONE;
+  const found = single ? Array.from({ length: group.channels }, (_, c) => c) : extremes;
   return found.map((channel) => ({ channel, total: total[channel]!, dot: dot[channel]!, count, sign, constant }));
 }
 
@@ -261,7 +270,9 @@ function differentiateBlock(
   const sign = signFromX(forward), readsX = forward.mode === 'batch' || sign;
   const x = reload && readsX ? operands.x.load(block) : operands.x.at(block);
   // Before the kernel, which may write over g.
-  const apart = extremes.map((gradient) => differentiateChannel(memory, g, x, pitch, block, forward.table, gradient));
+  const apart = extremes === NONE
+    ? NONE
+    : extremes.map((gradient) => differentiateChannel(memory, g, x, pitch, block, forward.table, gradient));
   if (readsX) {
     const offset = sign ? scratch.offset : 0;
     kernels.gradient(dx, g, x, m, shift, p, q, r, offset, outer, channels, inner, pitch, maskPitch, work);
@@ -269,6 +280,6 @@ function differentiateBlock(
     // (dy - 0) * p + 0: q and r are 0.
     kernels.affine(dx, g, 0, m, q, p, r, -Infinity, outer, channels, inner, pitch, maskPitch, work);
   }
-  extremes.forEach(({ channel }, i) => { scatter(memory, apart[i]!, dx, pitch, block, channel); });
+  for (let i = 0; i < apart.length; i++) scatter(memory, apart[i]!, dx, pitch, block, extremes[i]!.channel);
   operands.dx.store(block);
 }
