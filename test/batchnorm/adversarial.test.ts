@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm } from '../../src/index.js';
-import { normalise } from '../oracle.js';
+import { normalise, sum } from '../oracle.js';
 import { random, standardNormal } from '../random.js';
-import { arrayOf, COMBINATIONS, maskOf, placesOf, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
+import { arrayOf, COMBINATIONS, maskOf, normal, placesOf, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
 import * as tolerance from '../tolerances.js';
 
 /** Shapes [N, C, ...] that take every walk: planes short, long and of whole blocks, rows wide and narrow, and rests of each. */
@@ -67,4 +67,25 @@ describe.each(COMBINATIONS)('the bounds of $kind $dtype $layout', ({ kind, dtype
       }
     },
   );
+});
+
+describe.each(COMBINATIONS)('gradients far from 0, of $kind $dtype $layout', ({ kind, dtype, layout }) => {
+  it.each([[[8, 4, 400]], [[3200, 4]], [[600, 70]]])('hold the bound of their sums: %j', (shape) => {
+    const channels = shape[1]!, size = sizeOf(shape), places = placesOf(shape, layout);
+    const bn = new BatchNorm(channels, { dtype, layout, runtime: RUNTIMES[kind], eps: 0 });
+    const x = arrayOf(dtype, normal(size, 60, 3)), dy = arrayOf(dtype, normal(size, 61, 1e4));
+    bn.forward(x, shapeIn(layout, shape));
+    const { dweight, dbias } = bn.backward(dy);
+    places.forEach((of, c) => {
+      const xhat = normalise(of.map((place) => x[place]!), 1, 0, 0).y, g = of.map((place) => dy[place]!);
+      const products = g.map((value, i) => value * xhat[i]!), total = sum(g);
+      const rounded = (value: number) => tolerance.U[dtype] * Math.abs(value);
+      const ofTotal = tolerance.sums(dtype) * sum(g.map(Math.abs)) + rounded(total);
+      const ofDot = tolerance.sums(dtype) * sum(products.map(Math.abs)) + 18 * rounded(total) + 34 * rounded(dweight![c]!);
+      expect(Math.abs(dbias![c]! - total)).toBeLessThan(ofTotal);
+      expect(Math.abs(dweight![c]! - sum(products))).toBeLessThan(ofDot);
+      // In the plain loops, f64 sums all of it.
+      if (kind === 'javascript' && dtype === 'float32') expect(Math.abs(dweight![c]! - sum(products))).toBeLessThan(ofDot / 1e4);
+    });
+  });
 });
