@@ -13,7 +13,7 @@ const EXAMPLES = readdirSync(new URL('examples', root)).filter((name) => !name.e
 /** Guides of tables and figures. */
 const RESULTS = ['docs/experiments.md', 'docs/hosts.md', 'docs/speed.md', 'docs/how-it-is-tested.md'];
 const GUIDES = [
-  ...DOCUMENTS, 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'bench/NOTES.md', 'demo/README.md',
+  ...DOCUMENTS, 'ARCHITECTURE.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'bench/NOTES.md', 'demo/README.md',
   'examples/README.md', ...EXAMPLES.map((name) => `examples/${name}/README.md`),
 ];
 const HAS_TORCH = ['python3', '/usr/bin/python3']
