@@ -46,7 +46,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'fast',
     question: 'What if the learning rate is 100 times too high?',
     settings: { ...PAPER, learningRate: 10 },
-    text: 'The first steps push the inputs into the flat ends of the sigmoids, where hardly any gradient comes back. Batch norm keeps them in the middle.',
+    text: 'The first steps push the inputs into the flat ends of the sigmoids, where hardly any gradient comes back. With batch norm, the gradient keeps its size.',
   },
   {
     name: 'wide',
@@ -56,7 +56,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'paper',
-    question: 'What if all is as in the paper?',
+    question: 'What if everything is as in the paper?',
     settings: PAPER,
     text: 'Section 4.1: three layers of 100 sigmoids. With batch norm, learning starts at once; without it, there is a long plateau first.',
   },

@@ -112,13 +112,17 @@ function withdrawn(request: HTTPRequest): boolean {
 /** Collects layout shifts that were not caused by the visitor's input. */
 function observeShifts(): void {
   const shifts: unknown[] = [];
+  const describe = (node: Node | null) => {
+    const element = node instanceof Element ? node : node?.parentElement;
+    return element && `${element.nodeName} ${element.id} ${element.className}`;
+  };
   Object.assign(window, { shifts });
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
       const { value, hadRecentInput, sources } = entry as PerformanceEntry & {
-        value: number; hadRecentInput: boolean; sources: { node: Element | null }[];
+        value: number; hadRecentInput: boolean; sources: { node: Node | null }[];
       };
-      if (!hadRecentInput) shifts.push({ value, moved: sources.map(({ node }) => node?.id || node?.className || node?.nodeName) });
+      if (!hadRecentInput) shifts.push({ value, moved: sources.map(({ node }) => describe(node)) });
     }
   }).observe({ type: 'layout-shift', buffered: true });
 }
