@@ -136,3 +136,31 @@ it.each([
   expect(rows.length).toBeGreaterThan(2);
   expect(rows.filter((row) => !read(guide).includes(`${row}\n`))).toEqual([]);
 });
+
+describe('the four numbers at the top of the README', () => {
+  const top = read('README.md').split('\n## ')[0]!;
+  const cells = (file: string, start: string) => read(file).split('\n').find((line) => line.startsWith(start))!.split('|').map((cell) => cell.trim());
+
+  it('size: the limit that the package is held to', () => {
+    const [{ limit }] = JSON.parse(read('.size-limit.json'));
+    expect(top).toContain(`| **${Math.floor(Number.parseFloat(limit))} kB** |`);
+  });
+
+  it('speed: as in the results of the example', () => {
+    const results = 'examples/tfjs/results/mnist.md';
+    const [before, after] = ['', ', registerBatchNorm'].map((more) => Number(cells(results, `| wasm | registerTrainingKernels${more} |`)[3]));
+    expect(top).toContain(`| **${(before! / after!).toFixed(1)} times** |`);
+    expect(top).toContain(`${after} ms a step instead of ${before} (`);
+  });
+
+  it('accuracy: as in the guide to numerics', () => {
+    const [, , , ours, , theirs] = cells('docs/numerics.md', '| 1e4 | channels-last |');
+    expect(top).toContain(`| **${ours}** |`);
+    expect(top).toContain(`where PyTorch 1.13 gives ${theirs} (`);
+  });
+
+  it('hosts: as many as the table of hosts has', () => {
+    const rows = read('docs/hosts.md').split('\n').filter((line) => /^\| (?!host )/.test(line));
+    expect(top).toContain(`| **${rows.length} hosts** |`);
+  });
+});

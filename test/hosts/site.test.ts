@@ -13,7 +13,7 @@ let server: Awaited<ReturnType<typeof serve>>;
 beforeAll(async () => {
   if (!existsSync(`${root}/out/docs/index.html`)) execFileSync('npm', ['run', 'docs'], { cwd: root });
   server = await serve(`${root}/out/docs`, '/some/folder/');
-});
+}, 600_000);
 afterAll(() => server?.close());
 
 /** Waits for the page with this heading, which is in the document's title too. */
