@@ -69,6 +69,19 @@ describe.each(COMBINATIONS)('batch renormalization in $kind $dtype $layout', ({ 
     expect(bn.context).toMatchObject({ mode: 'batch', mean: plain.context!.mean, variance: plain.context!.variance });
   });
 
+  it.each(LIMITS)('is Alg. 1 with a weight of 1 where there is none: $rMax, $dMax', (renorm) => {
+    const bn = of({ renorm, weight: false }), x = data(1), dy = data(2, 0, 1), y = bn.forward(x, shape), { dx, dweight, dbias } = bn.backward(dy);
+    places.forEach((all, c) => {
+      const pick = (values: Floats) => all.map((place) => values[place]!);
+      const running = { mean: arrayOf(dtype, RUNNING.mean)[c]!, variance: arrayOf(dtype, RUNNING.variance)[c]! };
+      const expected = renormalise(pick(x), pick(dy), 1, bn.bias![c]!, bn.eps, running, renorm.rMax, renorm.dMax);
+      expect(distance(pick(y), expected.y)).toBeLessThanOrEqual(renorm.rMax * tolerance.y(dtype, 1));
+      expect(distance(pick(dx), expected.dx)).toBeLessThanOrEqual(renorm.rMax * tolerance.GOLDEN[dtype].dx);
+      expect(distance([dbias![c]!], [expected.dbias])).toBeLessThanOrEqual(renorm.rMax * tolerance.GOLDEN[dtype].parameters);
+    });
+    expect(dweight).toBeNull();
+  });
+
   it('with rMax 1 and dMax 0 equals plain batch normalization', () => {
     const bn = of({ renorm: { rMax: 1, dMax: 0 } }), plain = of({}), x = data(1), dy = data(2);
     expect(distance(bn.forward(x, shape), plain.forward(x, shape))).toBe(0);

@@ -60,6 +60,27 @@ describe.each(Object.keys(MEMORIES))('allocator over %s memory', (name) => {
     expect(allocator.memory.buffer.byteLength).toBe(4 * PAGE);
   });
 
+  it('grows where nothing is free, and goes on in what it has grown by', () => {
+    const allocator = make();
+    expect(allocator.allocate(PAGE - START)).toBe(START);
+    expect(allocator.allocate(64)).toBe(PAGE);
+    const { byteLength } = allocator.memory.buffer;
+    expect(allocator.allocate(byteLength - PAGE - 64)).toBe(PAGE + 64);
+    expect(allocator.memory.buffer.byteLength).toBe(byteLength);
+  });
+
+  it('does not count a hole between blocks as the beginning of what it grows by', () => {
+    const allocator = make(), hole = allocator.allocate(PAGE / 2 - 64), wall = allocator.allocate(PAGE - START - (PAGE / 2 - 64));
+    allocator.free(hole);
+    const size = 3 * PAGE - 64, at = allocator.allocate(size);
+    expect(wall).toBeLessThan(at);
+    expect(at + size).toBeLessThanOrEqual(allocator.memory.buffer.byteLength);
+    expect(allocator.allocate(PAGE / 2 - 64)).toBe(hole);
+    const next = allocator.allocate(64);
+    expect(next).toBeGreaterThanOrEqual(at + size);
+    expect(next + 64).toBeLessThanOrEqual(allocator.memory.buffer.byteLength);
+  });
+
   it('refuses more than its maximum and has changed nothing', () => {
     const allocator = make(4);
     allocator.allocate(PAGE);

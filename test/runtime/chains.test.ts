@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import type { Engine } from '../../src/runtime/engine.js';
+import type { Geometry } from '../../src/runtime/kernels.js';
+import { KINDS, RUNTIMES } from '../setup.js';
+import * as tolerance from '../tolerances.js';
+
+/** [outer, channels, inner] of every walk, with far more values per channel than a lane may add in float32. */
+const GEOMETRIES = [
+  [1024, 1, 4], [700, 2, 7], [600, 1, 20], [300, 2, 49], [4, 1, 9600], [1, 1, 30_000], [12_000, 1, 1], [12_000, 3, 1], [2600, 70, 1], [6000, 5, 2],
+] as const;
+
+/**
+ * A number c whose sums are rounded the same way at each addition, once they are 2^(24 - bits) times as large: 1 and just
+ * less than half of the last bit that such a sum has. After n additions in a lane the sum is wrong by up to n / 4 u.
+ */
+const EVEN = [8, 9, 10, 11, 12, 13, 14].map((bits) => Math.fround(1 + 0.49 * 2 ** -bits));
+
+/** Addresses, beyond what an allocator has reserved for small calls. */
+function memoryOf(engine: Engine, { outer, pitch, channels, inner }: Geometry) {
+  const x = engine.allocate(4 * outer * pitch), dy = engine.allocate(4 * outer * pitch), first = engine.allocate(8 * channels);
+  const second = engine.allocate(8 * channels), shift = engine.allocate(4 * channels);
+  const scratch = engine.allocate(engine.kernels.float32.scratchBytes(channels, inner));
+  return { x, dy, first, second, shift, scratch, free: () => { for (const at of [x, dy, first, second, shift, scratch]) engine.free(at); } };
+}
+
+const cases = KINDS.flatMap((kind) => GEOMETRIES.map(([outer, channels, inner]) => ({ kind, outer, channels, inner })));
+describe.each(cases)('float32 sums of $kind on $outer x $channels x $inner', ({ kind, outer, channels, inner }) => {
+  const engine = RUNTIMES[kind] as Engine, n = outer * inner, pitch = channels * inner, geometry = { outer, channels, inner, pitch };
+  const kernels = engine.kernels.float32, tail = [outer, channels, inner, pitch, 0] as const;
+
+  it('go on in float64 before equal addends round too often the same way, in moments', () => {
+    const { x, first, second, scratch, free } = memoryOf(engine, geometry);
+    for (const halves of [true, false]) {
+      for (const even of EVEN) {
+        // x = b or -b, of which one is the shift: squares of deviations are 0 or 4 b^2 = even.
+        const b = Math.fround(Math.sqrt(even) / 2), values = engine.floats('float32', x, outer * pitch);
+        for (let i = 0; i < values.length; i++) {
+          const position = Math.floor(i / pitch) * inner + (i % inner);
+          values[i] = (halves ? 2 * position < n : position % 2 === 0) ? b : -b;
+        }
+        kernels.moments(first, second, x, 0, n, ...tail, scratch);
+        for (const m2 of engine.floats('float64', second, channels)) {
+          expect(Math.abs(m2 / (n * b * b) - 1)).toBeLessThanOrEqual(tolerance.variance('float32'));
+        }
+      }
+    }
+    free();
+  });
+
+  it('go on in float64 before equal addends round too often the same way, in reduce', () => {
+    const { x, dy, first, second, shift, scratch, free } = memoryOf(engine, geometry);
+    engine.floats('float32', x, outer * pitch).fill(1);
+    engine.floats('float32', shift, channels).fill(0);
+    for (const even of EVEN) {
+      for (const g of [0, dy]) {
+        engine.floats('float32', dy, outer * pitch).fill(even);
+        kernels.reduce(first, second, g, dy, 0, x, 0, shift, 0, 0, ...tail, scratch);
+        for (const at of [first, second]) {
+          for (const sum of engine.floats('float64', at, channels)) {
+            expect(Math.abs(sum / (n * even) - 1)).toBeLessThanOrEqual(tolerance.sums('float32'));
+          }
+        }
+      }
+    }
+    free();
+  });
+});
