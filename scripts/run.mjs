@@ -31,6 +31,7 @@ const PROGRAMS = {
   fuzz: {
     '': 'test/fuzz/main.ts',
   },
+  mutants: { '': 'test/mutants/main.ts' },
 };
 
 const [script, ...args] = process.argv.slice(2), programs = PROGRAMS[script];

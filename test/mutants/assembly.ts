@@ -1,0 +1,54 @@
+/** Mutations of the kernels: compiled without optimisation, and run by the tests of the kernels, then by those of layers. */
+import { basename } from 'node:path';
+import { bundle } from './battery.js';
+import { compile, INDEX, indexOf, SOURCES } from './compile.js';
+import { type Mutation, mutate, mutationsOf } from './mutations.js';
+import { failureBy, type Subject } from './subject.js';
+
+const KERNELS = ['test/runtime/kernels.test.ts', 'test/runtime/chains.test.ts'];
+/** The accuracy of statistics, whose tests take ten times as long, is left to those of sources that have a part in it. */
+const LAYERS = ['test/batchnorm/batchnorm.test.ts', 'test/batchnorm/mask.test.ts'], NUMERICS = 'test/batchnorm/numerics.test.ts';
+
+/** By the first word of a file's name: the tests of the only kernel that uses it. */
+const TESTS: Record<string, RegExp> = {
+  affine: /^(?!.*javascript).*(normalises|let NaN)/,
+  gradient: /^(?!.*javascript).*forms the gradient/,
+  moments: /^(?!.*javascript).*(finds mean|keep a NaN|in moments)/,
+  reduce: /^(?!.*javascript).*(sums and writes|let NaN|in reduce)/,
+};
+/** The other kind runs no kernel. */
+const ANY = /^(?!.*javascript)/;
+
+export async function assembly(): Promise<Subject> {
+  const bundles = await bundle([...KERNELS, ...LAYERS, NUMERICS], 'assembly', { module: { filter: /\/packaged\.js$/, file: 'packaged.ts' } });
+  const plain = (await compile(SOURCES))!;
+  let optimised: Uint8Array | undefined;
+  const fails = (files: readonly string[], pattern: RegExp, kernels: Uint8Array) =>
+    failureBy(bundles, bundles, files, { pattern, kernels }, { pattern, kernels: plain });
+
+  return {
+    mutations: [...SOURCES].flatMap(([file, text]) => mutationsOf(file, text)),
+    async judge(mutation) {
+      const sources = mutated(mutation), kernel = basename(mutation.file).split(/[-.]/)[0]!, own = Object.hasOwn(TESTS, kernel);
+      const first = await compile(own ? new Map([...sources, [INDEX, indexOf(kernel)]]) : sources);
+      if (!first) return { kind: 'same' };
+      let by = await fails(KERNELS, own ? TESTS[kernel]! : ANY, first);
+      if (by === undefined) {
+        const whole = (await compile(sources))!;
+        if (equal(whole, plain)) return { kind: 'same' };
+        by = await fails(/moments|vec/.test(mutation.file) ? [...LAYERS, NUMERICS] : LAYERS, ANY, whole);
+      }
+      if (by !== undefined) return { kind: 'killed', by };
+      optimised ??= (await compile(SOURCES, true))!;
+      return { kind: equal((await compile(sources, true))!, optimised) ? 'same' : 'survived' };
+    },
+  };
+}
+
+function mutated(mutation: Mutation): ReadonlyMap<string, string> {
+  return new Map([...SOURCES, [mutation.file, mutate(SOURCES.get(mutation.file)!, mutation)]]);
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}

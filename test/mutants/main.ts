@@ -1,0 +1,70 @@
+/**
+ * Changes the sources in small ways, one at a time, and lists the changes that no test notices.
+ *
+ *   npm run mutants -- --assembly 200 --sources 100 --seed 7 --jobs 2 --file 'assembly/moments*' --bar 98 --seconds 60
+ *
+ * How many are taken at random, of the kernels and of src/; the seed, a number or the hash of a commit; how many at a time; of
+ * which files; how many per cent must be noticed for it to succeed; when to begin no further one, for each of the two; with
+ * --verbose, also what is noticed, and by which test.
+ */
+import { parseArgs } from 'node:util';
+import { globSync } from 'tinyglobby';
+import { random } from '../random.js';
+import { assembly } from './assembly.js';
+import { reasonOf } from './known.js';
+import type { Mutation } from './mutations.js';
+import { sources } from './sources.js';
+import type { Subject, Verdict } from './subject.js';
+
+const { values } = parseArgs({
+  options: {
+    assembly: { type: 'string', default: '100' }, sources: { type: 'string', default: '100' }, seed: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: '1' }, file: { type: 'string', default: '**' }, bar: { type: 'string', default: '98' },
+    seconds: { type: 'string', default: 'Infinity' }, verbose: { type: 'boolean', default: false },
+  },
+});
+const counts = { killed: 0, same: 0, explained: 0, survived: 0 };
+
+async function run(name: string, size: number, subject: Subject): Promise<void> {
+  const files = new Set(globSync(values.file)), all = subject.mutations.filter(({ file }) => files.has(file));
+  const chosen = sample(all, size, numberOf(values.seed));
+  console.log(`${name}: ${chosen.length} of ${all.length} mutations, seed ${values.seed}`);
+  const queue = chosen.values(), end = performance.now() + 1000 * Number(values.seconds);
+  const lanes = Array.from({ length: Number(values.jobs) }, (_, lane) => lane);
+  await Promise.all(lanes.map(async (lane) => {
+    for (const mutation of queue) {
+      if (performance.now() > end) break;
+      const explained = reasonOf(mutation) !== undefined;
+      const verdict: Verdict | undefined = explained ? undefined : await subject.judge(mutation, lane);
+      counts[verdict?.kind ?? 'explained']++;
+      if (verdict?.kind === 'survived' || values.verbose) console.log(describe(mutation, verdict));
+    }
+  }));
+}
+
+function describe({ file, line, column, before, after }: Mutation, verdict: Verdict | undefined): string {
+  const outcome = verdict?.kind === 'killed' ? `killed by ${verdict.by}` : verdict?.kind ?? 'explained';
+  return `${file}:${line}:${column} ${outcome}\n  - ${before}\n  + ${after}`;
+}
+
+/** The first few of a random order, the same for the same seed. */
+function sample<T>(all: readonly T[], size: number, seed: number): T[] {
+  const next = random(seed), order = [...all];
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = Math.floor(next() * (i + 1));
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order.slice(0, size);
+}
+
+function numberOf(seed: string): number {
+  return /^\d+$/.test(seed) ? Number(seed) : Number.parseInt(seed.slice(0, 8), 16);
+}
+
+const sizes = { assembly: Number(values.assembly), sources: Number(values.sources) };
+if (sizes.assembly > 0) await run('assembly', sizes.assembly, await assembly());
+if (sizes.sources > 0) await run('sources', sizes.sources, await sources());
+
+const { killed, same, explained, survived } = counts, share = (100 * killed) / (killed + survived);
+console.log(`${killed} killed, ${survived} survived, ${same} the same program, ${explained} explained: ${share.toFixed(1)} % killed, bar ${values.bar} %`);
+process.exit(share >= Number(values.bar) ? 0 : 1);

@@ -1,0 +1,53 @@
+/** Mutations of src/: test files are bundled with each; those that mirror the file, then those of its folder, then those of layers. */
+import { readFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { globSync } from 'tinyglobby';
+import { bundle } from './battery.js';
+import { mutate, mutationsOf } from './mutations.js';
+import { failureBy, type Subject } from './subject.js';
+
+/** They start processes, load the package anew, or look at the text of the project. */
+const OUTSIDE = [
+  'hosts/**', 'sync/{servers,mpi,threads,tabs,recalibrate,data-parallel}', 'runtime/{kernels,fallback,memory-refused,disposal}', 'batchnorm/memory-held',
+  'readme', 'types', 'house', 'experiments',
+];
+
+/** What nearly everything below is used by. */
+const LAYERS = 'test/batchnorm';
+/** They take more than two seconds. */
+const SLOW = ['gradient', 'mask', 'relu-and-residual', 'numerics'];
+/** Only src/runtime knows that there is another kind. */
+const ONE_KIND = /^(?!.*javascript)/;
+
+export async function sources(): Promise<Subject> {
+  const tests = globSync(['test/**/*.test.ts', ...OUTSIDE.map((name) => `!test/${name}.test.ts`)]).sort();
+  const texts = new Map(globSync(['src/**/*.ts', '!src/**/*.d.ts', '!src/runtime/{binary,packaged}*']).sort().map((file) => [file, readFileSync(file, 'utf8')]));
+  const plain = await bundle(tests, 'sources');
+  return {
+    mutations: [...texts].flatMap(([file, text]) => mutationsOf(file, text)),
+    async judge(mutation, lane) {
+      const { file } = mutation, contents = mutate(texts.get(file)!, mutation);
+      const run = { pattern: file.startsWith('src/runtime/') ? /./ : ONE_KIND };
+      const users = tests.filter((test) => plain.inputs.get(test)!.includes(file));
+      for (const files of stagesOf(file, users)) {
+        const bundles = await bundle(files, `lane-${lane}`, { text: { file, contents } });
+        const by = await failureBy(bundles, plain, files, run, run);
+        if (by !== undefined) return { kind: 'killed', by };
+      }
+      return { kind: 'survived' };
+    },
+  };
+}
+
+/** The tests of a file by its name, those of its folder, and those of layers, in groups that are run together. */
+function stagesOf(file: string, users: readonly string[]): string[][] {
+  const folder = dirname(file).replace(/^src/, 'test'), name = basename(file, '.ts'), inFolder = users.filter((test) => dirname(test) === folder);
+  const mirrors = inFolder.filter((test) => basename(test).startsWith(name)), others = inFolder.filter((test) => !mirrors.includes(test));
+  const layers = users.filter((test) => dirname(test) === LAYERS && folder !== LAYERS);
+  return [mirrors, others, layers].map(slowLast).filter((files) => files.length > 0);
+}
+
+function slowLast(files: readonly string[]): string[] {
+  const isSlow = (file: string) => SLOW.includes(basename(file, '.test.ts'));
+  return [...files.filter((file) => !isSlow(file)), ...files.filter(isSlow)];
+}
