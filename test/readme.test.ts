@@ -150,7 +150,7 @@ describe('the four numbers at the top of the README', () => {
     const results = 'examples/tfjs/results/mnist.md';
     const [before, after] = ['', ', registerBatchNorm'].map((more) => Number(cells(results, `| wasm | registerTrainingKernels${more} |`)[3]));
     expect(top).toContain(`| **${(before! / after!).toFixed(1)} times** |`);
-    expect(top).toContain(`${after} ms a step instead of ${before} (`);
+    expect(top).toContain(`${after} ms per step instead of ${before} (`);
   });
 
   it('accuracy: as in the guide to numerics', () => {

@@ -34,8 +34,8 @@ function programsOf(document: string, text: string): string {
 }
 
 /**
- * Leads links from document to document to their pages, and those to programs to the end of the page. What else is a file of the
- * project is not on the site: its name stays. So do no badges.
+ * Leads links from document to document to their pages, and links to programs to the end of the page. Of a link to any other file
+ * only the text stays, because that file is not on the site. Badges are left out: the site asks nothing of other servers.
  */
 export function resolveLinks(markdown: MarkdownRenderer): void {
   markdown.core.ruler.before('normalize', 'programs', (state) => { state.src += programsOf(documentOf(state.env), state.src); });

@@ -45,6 +45,11 @@ it.each(['chrome', 'firefox'] as const)('leads from the start to guides, results
     await page.waitForFunction(() => document.querySelector<HTMLImageElement>('main img')!.naturalWidth > 0);
     await follow(page, 'all 42 cells with spread and errors');
     await arrived(page, 'Benchmark');
+    await follow(page, 'Examples', 'aside');
+    await arrived(page, 'Examples');
+    await follow(page, 'xor', 'main');
+    await arrived(page, 'XOR');
+    await page.waitForFunction(() => document.body.innerText.includes('A network that learns XOR'));
     await follow(page, 'Reference', 'header');
     await arrived(page, 'Reference');
     await follow(page, 'batchnorm-wasm/sync', 'main');
