@@ -66,12 +66,20 @@ function walk<T, M>(
   // Of many channels, a vector of them is swept again.
   const group = channels < GROUPED ? channels : lanes<T>(), columns = channels < GROUPED ? repeat : inner;
   for (let c = 0; (c = settle<T>(mean, m2, c, channels, n, shift, sizeof<T>(), sizeof<T>(), false)) < channels; ) {
-    const start = c - c % group, some = min(group, channels - start), at = 8 * start;
+    const start = c - c % group, end = min(start + group, channels), at = 8 * start;
     const k = shift + <usize>start * sizeof<T>(), column = x + <usize>(start * inner) * sizeof<T>();
+    settleAll<T>(mean, m2, c + 1, end, n, shift, false);
     let sweep = 1;
     do {
-      sweepColumns<T, M>(mean + at, m2 + at, column, mask, outer, some, inner, columns, step, maskStep, k, records);
-      c = settle<T>(mean, m2, start, start + some, n, shift, sizeof<T>(), sizeof<T>(), ++sweep == SWEEPS);
-    } while (c < start + some);
+      sweepColumns<T, M>(mean + at, m2 + at, column, mask, outer, end - start, inner, columns, step, maskStep, k, records);
+    } while (!settleAll<T>(mean, m2, start, end, n, shift, ++sweep == SWEEPS));
+    c = end;
   }
+}
+
+/** `settle` for all channels from c to end. False if any of them got a better K. */
+function settleAll<T>(mean: usize, m2: usize, c: i32, end: i32, n: f64, shift: usize, last: bool): bool {
+  let settled = true;
+  for (; (c = settle<T>(mean, m2, c, end, n, shift, sizeof<T>(), sizeof<T>(), last)) < end; ++c) settled = false;
+  return settled;
 }

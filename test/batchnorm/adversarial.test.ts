@@ -6,7 +6,7 @@ import { arrayOf, COMBINATIONS, maskOf, normal, placesOf, RUNTIMES, shapeIn, siz
 import * as tolerance from '../tolerances.js';
 
 /** Shapes [N, C, ...] that take every walk: planes short, long and of whole blocks, rows wide and narrow, and rests of each. */
-const SHAPES = [[960, 1], [20, 1, 48], [37, 3], [240, 20], [403, 66], [64, 3, 3], [16, 2, 49], [5, 2, 1200], [1, 2, 3136]];
+const SHAPES = [[960, 1], [20, 1, 48], [37, 3], [960, 20], [403, 66], [64, 3, 3], [16, 2, 49], [5, 2, 1200], [1, 2, 3136]];
 
 /**
  * Data that is unkind to sums of squares in a short type, n values of a channel: equal addends round alike, large ones that come
@@ -28,6 +28,7 @@ function families(n: number, seed: number): Record<string, number[]> {
     'two values, one of them rare': from(() => (uniform() < 0.06 ? b : a)),
     'two values alike': from(() => (uniform() < 0.5 ? b : a)),
     'a run of one value, then of another': from((i) => (i < n * 0.3 ? b : a)),
+    'a short run of one value, then another': from((i) => (i < n * 0.12 ? b : a)),
     'a few values in a cycle': from((i) => cycle[i % period]!),
     'a large value, then small ones': from((i) => (i % 64 === 0 ? 1 : 2 ** -12.01)),
     'a ramp': from((i) => i / n),
@@ -36,6 +37,7 @@ function families(n: number, seed: number): Record<string, number[]> {
   };
 }
 
+// Of the bound of the variance a quarter is left, so that a channel whose shift stays poor is noticed.
 describe.each(COMBINATIONS)('the bounds of $kind $dtype $layout', ({ kind, dtype, layout }) => {
   it.each(SHAPES.flatMap((shape) => [{ shape, masked: false }, { shape, masked: true }]))(
     'hold whatever the data: $shape, masked $masked', ({ shape, masked }) => {
@@ -58,7 +60,7 @@ describe.each(COMBINATIONS)('the bounds of $kind $dtype $layout', ({ kind, dtype
             return;
           }
           const far = Math.abs(expected.mean) / Math.sqrt(expected.variance);
-          expect(Math.abs(variance[c]! / expected.variance - 1), name).toBeLessThan(tolerance.variance(dtype));
+          expect(Math.abs(variance[c]! / expected.variance - 1), name).toBeLessThan(tolerance.variance(dtype) / 4);
           of.forEach((place, i) => {
             const xhat = expected.y[i]!, error = Math.abs(y[place]! - xhat);
             if (!(error < tolerance.yOfAny(dtype, xhat, far))) expect(error, name).toBeLessThan(tolerance.yOfAny(dtype, xhat, far));
