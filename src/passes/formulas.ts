@@ -9,6 +9,9 @@
 import type { Floats } from '../runtime/kernels.js';
 import { type ChannelRange, type ChannelTable, FIELDS, INTERCEPT, MEAN, RSTD, SLOPE, VARIANCE } from './channel-table.js';
 
+/** No channels. */
+export const NONE: readonly never[] = [];
+
 /** Variance that enters the running statistics: divided by M - 1, or by M. */
 export type RunningVariance = 'unbiased' | 'biased';
 
@@ -220,13 +223,16 @@ export function parameterGradients(
  * dx = slope * (dy - sum dy / n - xhat * sum(dy * xhat) / n)  as  dy * p + ((x - shift) * q + r).
  * Section 3, dl/dx with dl/dvar and dl/dmean put in (the sum of x - mean in dl/dmean is 0); n values per channel. A single
  * value is its own mean, and y does not depend on it.
+ *
+ * @returns the channels of which q or r is finite, but not in the element type
  */
 export function gradientCoefficients(
   p: Floats, q: Floats, r: Floats, total: Float64Array, dot: Float64Array,
   shift: Floats, table: ChannelTable, n: number, range: ChannelRange,
-): void {
+): readonly number[] {
   const { channelStart: start, channels } = range;
   const inverse = 1 / n;
+  let beyond: readonly number[] = NONE;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
     const a = n === 1 ? 0 : held(table[i + SLOPE]!, p), rstd = table[i + RSTD]!;
     // In this order the product of two large and two small factors stays within float64.
@@ -234,7 +240,9 @@ export function gradientCoefficients(
     p[c] = a;
     q[c] = b;
     r[c] = -a * total[c]! * inverse - (table[i + MEAN]! - shift[c]!) * b;
+    if (Number.isFinite(b) && !(Number.isFinite(q[c]!) && Number.isFinite(r[c]!))) beyond = [...beyond, c];
   }
+  return beyond;
 }
 
 /** The same at fixed statistics, dx = slope * dy: Alg. 2 line 11 is linear in x. */

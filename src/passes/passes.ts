@@ -7,7 +7,7 @@ import type { ChannelTable } from './channel-table.js';
 import { scatter } from './channel-values.js';
 import { type ChannelGradient, differentiateChannel, extremesOf, normaliseChannel, repairMoments, rescale, sumChannel } from './extremes.js';
 import {
-  affineCoefficients, centerDot, gradientCoefficients, linearCoefficients, meanShift, mergeInto, normalise, parameterGradients,
+  affineCoefficients, centerDot, gradientCoefficients, linearCoefficients, meanShift, mergeInto, NONE, normalise, parameterGradients,
   type Renormalisation, renormalise,
 } from './formulas.js';
 import type { Mask } from './mask.js';
@@ -16,7 +16,6 @@ import type { Scratch } from './scratch.js';
 import type { GradientSums } from './statistics.js';
 
 /** No channels. One list, so that the usual case is told by a comparison. */
-const NONE: readonly never[] = [];
 
 /** Where a pass works: the kernels and their scratch, and what is true of all its tensors. */
 export interface PassMemory {
@@ -236,9 +235,11 @@ function differentiateGroup(
   total: Float64Array, dot: Float64Array, extremes: readonly number[] | null,
 ): void {
   const { scratch } = memory, { shift, p, q, r } = scratch.views, { table } = forward;
-  const apart = extremeGradients(memory, forward, group, total, dot, extremes ?? writeShift(scratch, forward, group));
-  if (forward.mode === 'batch') gradientCoefficients(p, q, r, total, dot, shift, table, forward.count, group);
+  const own = extremes ?? writeShift(scratch, forward, group);
+  let beyond: readonly number[] = NONE;
+  if (forward.mode === 'batch') beyond = gradientCoefficients(p, q, r, total, dot, shift, table, forward.count, group);
   else linearCoefficients(p, q, r, table, group);
+  const apart = extremeGradients(memory, forward, group, total, dot, beyond === NONE ? own : [...new Set([...own, ...beyond])]);
   const reload = extremes === null || group.blocks.length > 1;
   for (const block of group.blocks) differentiateBlock(memory, operands, forward, block, reload, apart);
 }

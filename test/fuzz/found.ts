@@ -21,4 +21,14 @@ export const FOUND: readonly FoundScenario[] = [
     wrong: 'a tensor of no elements that was out and x at once gave backward another answer than an array',
     scenario: { layer: LAYER, steps: [{ ...FORWARD, samples: 0, out: 'x' }, { call: 'backward', context: 0, family: 'normal', out: 'new', parameters: true, seed: 0 }] },
   },
+  {
+    wrong: 'dx of values 1e-14 apart was infinite for gradients of 1e12: a coefficient of the gradient left the range of float32',
+    scenario: {
+      layer: { ...LAYER, channels: 12, eps: 0, trackRunningStats: false },
+      steps: [
+        { ...FORWARD, samples: 1, positions: [2], family: 'tiny', most: 150 },
+        { call: 'backward', context: 0, family: 'huge', out: 'new', parameters: false, seed: 2834255 },
+      ],
+    },
+  },
 ];
