@@ -6,9 +6,10 @@ import { bundle } from './battery.js';
 import { mutate, mutationsOf } from './mutations.js';
 import { failureBy, type Subject } from './subject.js';
 
-/** They start processes, load the package anew, or look at the text of the project. */
+/** They start processes, replace functions or load the package anew with what only vitest has, or look at the text of the project. */
 const OUTSIDE = [
   'hosts/**', 'sync/{servers,mpi,threads,tabs,recalibrate,data-parallel}', 'runtime/{kernels,fallback,memory-refused,disposal}', 'batchnorm/memory-held',
+  'tfjs/{backends,stock}', 'tfjs-training/register',
   'readme', 'types', 'house', 'experiments',
 ];
 
@@ -29,9 +30,9 @@ export async function sources(): Promise<Subject> {
       const { file } = mutation, contents = mutate(texts.get(file)!, mutation);
       const run = { pattern: file.startsWith('src/runtime/') ? /./ : ONE_KIND };
       const users = tests.filter((test) => plain.inputs.get(test)!.includes(file));
-      for (const files of stagesOf(file, users)) {
-        const bundles = await bundle(files, `lane-${lane}`, { text: { file, contents } });
-        const by = await failureBy(bundles, plain, files, run, run);
+      for (const test of inOrder(file, users)) {
+        const bundles = await bundle([test], `lane-${lane}`, { text: { file, contents } });
+        const by = await failureBy(bundles, plain, [test], run, run);
         if (by !== undefined) return { kind: 'killed', by };
       }
       return { kind: 'survived' };
@@ -39,15 +40,10 @@ export async function sources(): Promise<Subject> {
   };
 }
 
-/** The tests of a file by its name, those of its folder, and those of layers, in groups that are run together. */
-function stagesOf(file: string, users: readonly string[]): string[][] {
-  const folder = dirname(file).replace(/^src/, 'test'), name = basename(file, '.ts'), inFolder = users.filter((test) => dirname(test) === folder);
-  const mirrors = inFolder.filter((test) => basename(test).startsWith(name)), others = inFolder.filter((test) => !mirrors.includes(test));
-  const layers = users.filter((test) => dirname(test) === LAYERS && folder !== LAYERS);
-  return [mirrors, others, layers].map(slowLast).filter((files) => files.length > 0);
-}
-
-function slowLast(files: readonly string[]): string[] {
-  const isSlow = (file: string) => SLOW.includes(basename(file, '.test.ts'));
-  return [...files.filter((file) => !isSlow(file)), ...files.filter(isSlow)];
+/** The tests of a file by its name, those of its folder, and those of layers; quick ones first. */
+function inOrder(file: string, users: readonly string[]): string[] {
+  const folder = dirname(file).replace(/^src/, 'test'), name = basename(file, '.ts');
+  const distance = (test: string) => (dirname(test) !== folder ? 2 : basename(test).startsWith(name) ? 0 : 1);
+  const isSlow = (test: string) => Number(SLOW.includes(basename(test, '.test.ts')));
+  return users.filter((test) => [folder, LAYERS].includes(dirname(test))).sort((a, b) => distance(a) - distance(b) || isSlow(a) - isSlow(b));
 }

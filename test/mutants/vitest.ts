@@ -3,11 +3,8 @@ import {
   ASYMMETRIC_MATCHERS_OBJECT, chai, customMatchers, GLOBAL_EXPECT, getState, JestAsymmetricMatchers, JestChaiExpect, JestExtend, setState,
 } from '@vitest/expect';
 import { getCurrentTest } from '@vitest/runner';
-import { fn, spyOn } from '@vitest/spy';
 
 export { afterAll, afterEach, beforeAll, beforeEach, describe, it } from '@vitest/runner';
-
-export const vi = { fn, spyOn };
 
 for (const plugin of [JestExtend, JestChaiExpect, JestAsymmetricMatchers]) chai.use(plugin);
 
