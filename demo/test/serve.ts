@@ -16,8 +16,9 @@ export interface Server {
   close(): void;
 }
 
-/** Serves only the files of a folder, under a path of the server, compressed and isolated from other origins. */
-export async function serve(folder: string, path: string): Promise<Server> {
+/** Serves only the files of a folder, under a path of the server, compressed and, unless told not to, isolated from other origins. */
+export async function serve(folder: string, path: string, isolated = true): Promise<Server> {
+  const isolation = isolated ? { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' } : {};
   const sent = new Map<string, number>(), bodies = new Map<string, Buffer>();
   const compressed = (file: string) => {
     const body = bodies.get(file) ?? gzipSync(readFileSync(join(folder, file)));
@@ -30,10 +31,7 @@ export async function serve(folder: string, path: string): Promise<Server> {
       if (!pathname.startsWith(path)) throw new Error(`${pathname} is outside of ${path}`);
       const file = pathname.slice(path.length) || 'index.html', body = compressed(file);
       sent.set(file, body.length);
-      response.writeHead(200, {
-        'content-type': TYPES[extname(file)], 'content-encoding': 'gzip',
-        'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp',
-      }).end(body);
+      response.writeHead(200, { 'content-type': TYPES[extname(file)], 'content-encoding': 'gzip', ...isolation }).end(body);
     } catch {
       response.writeHead(404).end();
     }

@@ -33,7 +33,8 @@ describe('tfjs-browser, as Vite builds it', () => {
   });
 
   it.each(['chrome', 'firefox'] as const)('trains in %s', async (name) => {
-    const server = await serve(join(folder, 'dist'), '/'), browser = await start(name), page = await browser.newPage();
+    // In an isolated page tfjs starts its threaded build, whose workers a bundled page does not find.
+    const server = await serve(join(folder, 'dist'), '/', false), browser = await start(name), page = await browser.newPage();
     const faults: string[] = [];
     try {
       page.on('pageerror', (error) => faults.push(String(error)));
