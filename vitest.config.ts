@@ -7,7 +7,7 @@ const common = { include: ['test/**/*.test.ts'], exclude: ['test/hosts/**'], tes
 /** They start Node, servers or a compiler, read files, load the package anew, or look into what dist/tfjs.js keeps to itself. */
 const NODE_ONLY = [
   'readme', 'types', 'house', 'examples', 'experiments', 'formats/hostile-files', 'fuzz/search', 'runtime/fallback', 'runtime/disposal',
-  'runtime/memory-refused', 'batchnorm/memory-held',
+  'runtime/memory-refused', 'runtime/threads/pool', 'batchnorm/memory-held',
   'tfjs/devices', 'tfjs/objects', 'tfjs/stock',
   ...['servers', 'mpi', 'threads', 'tabs', 'recalibrate', 'data-parallel'].map((name) => `sync/${name}`),
 ].map((name) => `test/${name}.test.ts`);

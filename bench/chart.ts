@@ -5,7 +5,7 @@ import type { Cell } from './measure.js';
 import type { Operation } from './protocol.js';
 import { outcomeOf, type Results, ratio } from './results.js';
 import { OURS } from './sides.js';
-import { machineLine } from './table.js';
+import { inThreads, machineLine } from './table.js';
 
 const FONT = 13;
 const ROW = 30;
@@ -31,7 +31,7 @@ const MARKS: Record<string, { color: string; symbol: string; size?: number }> = 
   onednn: { color: '#0b8fa8', symbol: 'diamond' },
 };
 
-export function chart({ machine, sides, cells }: Results): string {
+export function chart({ machine, threads, sides, cells }: Results): string {
   const rows = [...new Set(cells.map(rowOf))];
   const drawn = sides.filter(({ name, missing }) => name !== OURS && !missing);
   const width = LABELS + 3 * PANEL.width + 3 * PANEL.gap;
@@ -42,7 +42,7 @@ export function chart({ machine, sides, cells }: Results): string {
     backgroundColor: '#fff',
     textStyle: { fontFamily: 'Helvetica, Arial, sans-serif', fontSize: FONT, color: '#000' },
     title: [
-      { text: `Time relative to ${OURS}`, subtext: subtitle(machineLine(machine), sides), left: 16, top: 8, itemGap: 6,
+      { text: `Time relative to ${OURS}`, subtext: subtitle(`${inThreads(threads)}, float32`, machineLine(machine), sides), left: 16, top: 8, itemGap: 6,
         textStyle: { fontSize: FONT + 4, color: '#000' }, subtextStyle: { fontSize: FONT - 2, color: '#444', lineHeight: 15 } },
       ...OPERATIONS.map((operation, i) => ({
         text: TITLES[operation], left: panelLeft(i) + PANEL.width / 2, top: TOP - 26, textAlign: 'center',
@@ -89,12 +89,12 @@ function panelLeft(index: number): number {
   return LABELS + index * (PANEL.width + PANEL.gap);
 }
 
-function subtitle(machine: string, sides: Results['sides']): string {
+function subtitle(how: string, machine: string, sides: Results['sides']): string {
   const versions = sides.filter(({ version, name }) => version && name !== 'pytorch-malloc');
   const unique = versions.filter(({ name }) => !['typed arrays', 'typescript', 'copy'].includes(name));
   const missing = sides.filter((side) => side.missing).map(({ name, missing }) => `${name}: ${missing}`);
   return [
-    `One thread, float32; the line is ${OURS} with tensors, slower is to the right (above ${MOST}: at the edge). Channels first or last. ${machine}`,
+    `${how}; the line is ${OURS} with tensors, slower is to the right (above ${MOST}: at the edge). Channels first or last. ${machine}`,
     unique.map(({ name, version }) => `${name} ${version}`).concat(missing).join(', '),
   ].join('\n');
 }

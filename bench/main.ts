@@ -10,24 +10,25 @@ import { firstCalls, memoryHeld } from './fresh.js';
 import { FULL, QUICK } from './interleave.js';
 import { type Cell, type Entry, measureCase, rosterOf } from './measure.js';
 import { machine, type Results, ratiosOf, type Summary } from './results.js';
-import { OURS, OWN_SIDES, peersNamed } from './sides.js';
-import { digits, gigabytesPerSecond, machineLine, markdown, summaryTable } from './table.js';
+import { OURS, OWN_SIDES, onThreads, peersNamed } from './sides.js';
+import { digits, gigabytesPerSecond, inThreads, machineLine, markdown, summaryTable } from './table.js';
 
 const HELP = `npm run bench -- [options]
 
   --only SHAPE         only this shape, such as 60x100 (channels-first)
   --peers NAME,NAME    only these peers, or none
   --quick              fewer samples
+  --threads N          of the package with tensors, the copy and every peer that has threads; default 1
   --out DIRECTORY      for bench.json, bench.md and bench.svg; default out, bench/results for the README
   --json               print the results as JSON
   --help               this text
 
-Peers are installed by npm run bench -- peers. Other measurements: npm run bench -- accuracy, compare, modes, scaling, tfjs.
+Peers are installed by npm run bench -- peers. Other measurements: npm run bench -- accuracy, compare, modes, scaling, tfjs, threads.
 `;
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: 'string' }, peers: { type: 'string' }, quick: { type: 'boolean' }, out: { type: 'string', default: 'out' },
+    only: { type: 'string' }, peers: { type: 'string' }, quick: { type: 'boolean' }, threads: { type: 'string', default: '1' }, out: { type: 'string', default: 'out' },
     json: { type: 'boolean' }, help: { type: 'boolean' },
   },
 });
@@ -40,14 +41,16 @@ async function main(): Promise<void> {
   if (shapes.length === 0) {
     throw new RangeError(`--only expected one of ${SHAPES.map((shape) => shape.join('x')).join(', ')}, got ${options.only}`);
   }
-  const roster = await rosterOf([...OWN_SIDES, ...peersNamed(options.peers)]);
+  const threads = Number(options.threads);
+  if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`--threads expected a positive integer, got ${options.threads}`);
+  const roster = await rosterOf([...OWN_SIDES, ...peersNamed(options.peers)].map(onThreads(threads)));
   const say = options.json ? console.error : console.log;
-  say(`${machineLine(machine())} One thread, float32.\n`);
+  say(`${machineLine(machine())} ${inThreads(threads)}, float32.\n`);
   for (const { side, missing } of roster) if (missing) say(`${side.name}: ${missing}`);
 
   const cells = await measureAll(shapes, roster, say);
   const results: Results = {
-    machine: machine(), sides: roster.map((entry) => summarise(entry, cells)), cells,
+    machine: machine(), threads, sides: roster.map((entry) => summarise(entry, cells)), cells,
     firstCalls: firstCalls(), memory: memoryHeld(),
   };
   mkdirSync(options.out, { recursive: true });

@@ -5,12 +5,15 @@
  */
 import { readFileSync } from 'node:fs';
 import type { BatchNorm, Runtime } from 'batchnorm-wasm';
+import { threadedCopy } from './copy.js';
 import { type Prepared, serve, type Task } from './protocol.js';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 
-const SIDES: Record<string, (task: Task) => Prepared> = {
-  tensors: (task) => tensors(library.createRuntime({ kind: 'wasm-simd' }), task),
+const threads = Number(process.env.OMP_NUM_THREADS ?? 1);
+
+const SIDES: Record<string, (task: Task) => Prepared | Promise<Prepared>> = {
+  tensors: async (task) => tensors(await ownRuntime(), task),
   typescript: (task) => tensors(library.createRuntime({ kind: 'javascript' }), task),
   arrays,
   copy,
@@ -28,6 +31,13 @@ function moduleFor(runtime: Runtime, { layout, channels, operation, read }: Task
   bn.runningMean!.set(read('mean'));
   bn.runningVar!.set(read('variance'));
   return bn;
+}
+
+async function ownRuntime(): Promise<Runtime> {
+  if (threads === 1) return library.createRuntime({ kind: 'wasm-simd' });
+  const runtime = library.createThreadedRuntime({ threads });
+  await runtime.ready;
+  return runtime;
 }
 
 /** x, dy and the result live in the memory of the runtime. */
@@ -71,7 +81,8 @@ function arrays(task: Task): Prepared {
   };
 }
 
-function copy({ shape, read }: Task): Prepared {
+async function copy({ shape, read }: Task): Promise<Prepared> {
+  if (threads > 1) return { ...await threadedCopy(read('x').length, threads), results: () => [] };
   const runtime = library.createRuntime({ kind: 'wasm-simd' });
   const x = runtime.tensor(shape, { data: read('x') }), out = runtime.tensor(shape);
   return {

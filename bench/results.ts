@@ -30,6 +30,8 @@ export interface Summary {
 
 export interface Results {
   readonly machine: Machine;
+  /** Of every side that can have several. */
+  readonly threads: number;
   readonly sides: readonly Summary[];
   readonly cells: readonly Cell[];
   readonly firstCalls: readonly FirstCall[];

@@ -53,6 +53,9 @@ export const PEERS: readonly Side[] = [
   peer('onednn', 'native', { command: 'bench/peers/build/onednn', args: [] }),
 ];
 
+/** The same side on so many threads: natives read the variable themselves, the others as soon as they start. */
+export const onThreads = (threads: number) => (side: Side): Side => ({ ...side, env: { ...side.env, OMP_NUM_THREADS: String(threads) } });
+
 /** @throws {RangeError} if a name is not that of a peer. */
 export function peersNamed(names: string | undefined): readonly Side[] {
   if (names === undefined) return PEERS;

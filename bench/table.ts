@@ -8,11 +8,11 @@ import { OURS } from './sides.js';
 
 const TITLES: Record<Operation, string> = { eval: 'Eval', train: 'Training forward', backward: 'Backward' };
 
-export function markdown({ machine, sides, cells, firstCalls, memory }: Results): string {
+export function markdown({ machine, threads, sides, cells, firstCalls, memory }: Results): string {
   const present = sides.filter(({ missing }) => !missing);
   return [
     '# Benchmark', machineLine(machine),
-    'One thread, float32, the same data for all. Every result is checked against float64 before it is timed. Ratios are ' +
+    `${inThreads(threads)}, float32, the same data for all. Every result is checked against float64 before it is timed. Ratios are ` +
     `times as multiples of those of ${OURS} with tensors in the same run: above 1 is slower. Errors are those of y per unit ` +
     'of weight, and of dx relative to max(1, |dx|).',
     summaryTable(sides, cells.length),
@@ -24,6 +24,11 @@ export function markdown({ machine, sides, cells, firstCalls, memory }: Results)
     '## First call', 'Typed arrays in a fresh process, ms; medians of five.', firstCallTable(firstCalls),
     '## Memory', 'Bytes that stay allocated after a forward and a backward, beyond inputs, outputs and parameters.', memoryTable(memory),
   ].join('\n\n').concat('\n');
+}
+
+/** How many threads, at the start of a sentence. Typed arrays and plain TypeScript always have one. */
+export function inThreads(threads: number): string {
+  return threads === 1 ? 'One thread' : `${threads} threads (typed arrays and plain TypeScript: one)`;
 }
 
 export function machineLine({ cpu, cores, system, node, date }: Machine): string {

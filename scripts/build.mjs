@@ -20,7 +20,7 @@ const STEPS = [
   {
     name: 'package',
     reads: ['src', 'scripts/bundle.mjs', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
-    writes: ['dist'],
+    writes: ['dist', 'src/runtime/threads/worker-text.ts'],
     async run() {
       await bundle();
       execute('tsc', '-p', 'tsconfig.build.json');

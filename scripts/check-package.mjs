@@ -14,9 +14,9 @@ try {
   const expected = [
     'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', 'dist/index.js', 'dist/index.d.ts', 'dist/tfjs.js', 'dist/tfjs/index.d.ts',
     'dist/sync.js', 'dist/sync/index.d.ts', 'dist/tfjs-training.js', 'dist/tfjs-training/index.d.ts', 'dist/workerd/index.js', 'dist/kernels.wasm',
-    'dist/cjs/package.json', 'dist/cjs/index.js', 'dist/cjs/index.mjs', 'dist/cjs/index.d.ts',
+    'dist/worker.js', 'dist/cjs/package.json', 'dist/cjs/index.js', 'dist/cjs/index.mjs', 'dist/cjs/index.d.ts',
   ];
-  const allowed = /^(dist\/cjs\/([\w-]+\/)?[\w.-]+\.d\.ts(\.map)?|dist\/[\w-]+\/index\.d\.ts|dist\/((workerd|cjs)\/)?[\w-]+\.m?js|src\/([\w-]+\/)?[\w.-]+\.ts)$/;
+  const allowed = /^(dist\/cjs\/([\w-]+\/)*[\w.-]+\.d\.ts(\.map)?|dist\/[\w-]+\/index\.d\.ts|dist\/((workerd|cjs)\/)?[\w-]+\.m?js|src\/([\w-]+\/)*[\w.-]+\.ts)$/;
   const surplus = names.filter((name) => !expected.includes(name) && !allowed.test(name));
   // Where an editor goes to the definition of something, it finds the source.
   const sources = names.filter((name) => name.endsWith('.d.ts.map')).flatMap((name) => {

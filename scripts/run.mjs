@@ -14,6 +14,7 @@ const PROGRAMS = {
     sync: 'bench/sync.ts',
     tfjs: 'bench/tfjs.ts',
     'tfjs-training': 'bench/tfjs-training.ts',
+    threads: 'bench/threads.ts',
   },
   example: {
     'data-parallel': 'examples/data-parallel/main.ts',

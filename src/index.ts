@@ -37,6 +37,8 @@ export type { DType, Floats, FloatsByDType, FloatsOf } from './runtime/kernels.j
 export type { RuntimeOptions } from './runtime/runtime.js';
 export { createRuntime } from './runtime/runtime.js';
 export type { Layout } from './runtime/shape.js';
+export type { ThreadedRuntimeOptions } from './runtime/threads/threaded-runtime.js';
+export { createThreadedRuntime } from './runtime/threads/threaded-runtime.js';
 export type { Diagnosis } from './tools/diagnose.js';
 export { diagnose } from './tools/diagnose.js';
 export type { Folded, FoldPair } from './tools/fold.js';

@@ -19,6 +19,11 @@ export function fill(runtime: Runtime, left = 0): void {
   runtime.tensor([(bytes % 4096 === 0 ? bytes - 64 : bytes) / 4]);
 }
 
+/** Whether a view lives on when its memory grows, as those of a memory do that threads share. */
+export function outlivesGrowth({ buffer }: ArrayBufferView): boolean {
+  return Object.prototype.toString.call(buffer) === '[object SharedArrayBuffer]';
+}
+
 /** Bytes to be left free, so that each allocation of a call on some 10 KB is the one that grows memory in one of the cases. */
 export const LEFT: readonly number[] = [0, 1, 4, 8, 12, 16, 24, 32, 40, 48, 64, 96, 128].map((kibibytes) => 1024 * kibibytes);
 

@@ -1,4 +1,4 @@
-// oneDNN as a side: forward inference, forward training and backward on one thread, in plain NCHW or NHWC.
+// oneDNN as a side: forward inference, forward training and backward on OMP_NUM_THREADS threads, in plain NCHW or NHWC.
 #include <algorithm>
 #include <chrono>
 #include <fstream>

@@ -4,8 +4,9 @@ import { batchNormalization } from './onnx.mjs';
 
 const kind = `onnxruntime-${process.argv[2]}`;
 const ort = await import(kind);
-if (ort.env.wasm) ort.env.wasm.numThreads = 1;
-const options = { executionProviders: [kind === 'onnxruntime-web' ? 'wasm' : 'cpu'], intraOpNumThreads: 1, interOpNumThreads: 1 };
+const threads = Number(process.env.OMP_NUM_THREADS);
+if (ort.env.wasm) ort.env.wasm.numThreads = threads;
+const options = { executionProviders: [kind === 'onnxruntime-web' ? 'wasm' : 'cpu'], intraOpNumThreads: threads, interOpNumThreads: 1 };
 
 await serve({ name: kind, version: ort.env.versions.common, prepare });
 

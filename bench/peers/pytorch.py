@@ -4,6 +4,7 @@ PyTorch allocates with malloc. The recycled side is started with settings that k
 system (see sides.ts).
 """
 
+import os
 import sys
 import time
 
@@ -56,7 +57,7 @@ def write(path, layout, results):
 
 
 def main():
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     answer = lambda line: print(line, flush=True)
     answer(f"hello pytorch {torch.__version__}")
     run = layout = latest = None

@@ -10,7 +10,7 @@ const [backend] = process.argv.slice(2);
 const { setWasmPaths, setThreadsCount } = require(`@tensorflow/tfjs-backend-${backend}`);
 if (backend === 'wasm') {
   setWasmPaths(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + sep);
-  setThreadsCount(1);
+  setThreadsCount(Number(process.env.OMP_NUM_THREADS));
 }
 await tf.setBackend(backend);
 await tf.ready();

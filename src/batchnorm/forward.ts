@@ -114,11 +114,13 @@ function modeOf(
 
 /** The context of a forward that has not yet run: its table is filled by the passes, its mask once nothing can fail. */
 function contextOf(
-  layer: LayerState, { x, shape, residual, mask, renorm, valid }: Call, y: Values, mode: 'batch' | 'running', count: number,
+  layer: LayerState, { engine, x, shape, residual, mask, renorm, valid }: Call, y: Values, mode: 'batch' | 'running', count: number,
 ): Context {
   const { activation, onNonFinite } = layer.settings;
   const relu = activation === 'relu';
-  const replaced = count === 0 || onNonFinite === 'error' ? null : layer.replaceable;
+  // A worker that dies while it writes over its input makes a forward fail that has filled its table.
+  const over = engine.threads > 1 && (sameMemory(x, y) || (residual !== null && sameMemory(residual, y)));
+  const replaced = count === 0 || onNonFinite === 'error' || over ? null : layer.replaceable;
   return new Context({
     mode, count, relu,
     table: replaced?.normalisation.table ?? layer.newTable(count),

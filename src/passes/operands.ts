@@ -108,22 +108,23 @@ export interface Reach<T extends Tensors> {
   readonly stage: Pointer;
 }
 
-/**
- * Puts tensors within reach of the kernels.
- *
- * @throws {RangeError} no memory for a stage.
- */
-export function reach<T extends Tensors>(engine: Engine, dtype: DType, geometry: Geometry, tensors: T): Reach<T> {
+/** Tensors that all live in memory, where they are; null if one of them does not. */
+export function inPlace<T extends Tensors>(engine: Engine, dtype: DType, geometry: Geometry, tensors: T): Reach<T> | null {
   const operands: { [N in Name]?: Operand | null } = {};
   for (const name in tensors) {
     const values = tensors[name as Name] ?? null, pointer = values && pointerOf(engine, values);
-    if (values !== null && pointer === null) return throughStage(engine, dtype, geometry, tensors);
+    if (values !== null && pointer === null) return null;
     operands[name as Name] = pointer === null ? null : new Resident(dtype, pointer, geometry);
   }
   return { operands: operands as Operands<T>, limit: Infinity, stage: 0 };
 }
 
-function throughStage<T extends Tensors>(engine: Engine, dtype: DType, geometry: Geometry, tensors: T): Reach<T> {
+/**
+ * Arrays as operands that are copied into memory and out, block by block.
+ *
+ * @throws {RangeError} no memory for a stage.
+ */
+export function throughStage<T extends Tensors>(engine: Engine, dtype: DType, geometry: Geometry, tensors: T): Reach<T> {
   const names = (Object.keys(tensors) as Name[]).filter((name) => tensors[name]);
   const slots = Math.max(...names.map((name) => SLOTS[name])) + 1;
   const limit = Math.min(geometry.outer * geometry.pitch, Math.floor(STAGE_BYTES / slots / BYTES[dtype]));

@@ -34,13 +34,13 @@ export class Scratch {
     this.#dtype = dtype;
   }
 
-  /** Allocates for this many channels. Must be the last allocation of a call: growth detaches views. */
-  allocate(channels: number, inner: number): void {
+  /** Allocates for this many channels, and as many bytes for kernels. Must be the last allocation of a call: growth detaches views. */
+  allocate(channels: number, work: number): void {
     const engine = this.#engine;
     const sums = Math.ceil(channels / 2) * 16;
     // A cache line more than needed: rows of 4 KiB would otherwise all fall into the same sets of an L1 cache.
     const row = Math.ceil((channels * BYTES[this.#dtype]) / 16) * 16 + ALIGNMENT;
-    const start = engine.allocateScratch(2 * sums + 5 * row + engine.kernels[this.#dtype].scratchBytes(channels, inner));
+    const start = engine.allocateScratch(2 * sums + 5 * row + work);
     this.#start = start;
     const { buffer } = engine.memory;
     if (start === this.mean && channels === this.#channels && buffer === this.#buffer) return;

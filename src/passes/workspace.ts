@@ -3,7 +3,7 @@ import type { DType, Geometry } from '../runtime/kernels.js';
 import type { Memory } from '../runtime/memory.js';
 import { MOST_CHANNELS } from './blocks.js';
 import { type CountedMask, MemoryMask, UNMASKED } from './mask.js';
-import { type Operands, reach, type Tensors } from './operands.js';
+import { inPlace, type Operands, type Tensors, throughStage } from './operands.js';
 import type { PassMemory } from './passes.js';
 import { Scratch } from './scratch.js';
 
@@ -12,6 +12,8 @@ export class Workspace {
   readonly #engine: Engine;
   readonly #dtype: DType;
   readonly #scratch: Scratch;
+  /** That of the engine's stager. */
+  #staged: Workspace | undefined;
 
   constructor(engine: Engine, dtype: DType) {
     this.#engine = engine;
@@ -29,13 +31,21 @@ export class Workspace {
   use<T extends Tensors>(
     geometry: Geometry, tensors: T, mask: CountedMask | null, pass: (memory: PassMemory, operands: Operands<T>) => void,
   ): void {
-    const engine = this.#engine, scratch = this.#scratch, kernels = engine.kernels[this.#dtype];
+    const engine = this.#engine, scratch = this.#scratch, all = engine.kernels[this.#dtype], { outer, channels, inner } = geometry;
+    const elements = outer * channels * inner, kernels = all.small && elements < all.least! ? all.small : all;
+    let near = inPlace(engine, this.#dtype, geometry, tensors);
+    if (near === null && engine.stager !== undefined) {
+      this.#staged ??= new Workspace(engine.stager, this.#dtype);
+      this.#staged.use(geometry, tensors, mask, pass);
+      return;
+    }
     let stage = 0, copy: MemoryMask | null = null;
     try {
-      const near = reach(engine, this.#dtype, geometry, tensors);
+      near ??= throughStage(engine, this.#dtype, geometry, tensors);
       stage = near.stage;
       if (mask !== null) copy = new MemoryMask(engine, this.#dtype, mask, geometry);
-      scratch.allocate(Math.min(geometry.channels, MOST_CHANNELS), geometry.inner);
+      const most = Math.min(channels, MOST_CHANNELS);
+      scratch.allocate(most, kernels.scratchBytes(most, inner, elements));
       pass({ engine, dtype: this.#dtype, kernels, scratch, geometry, limit: near.limit, mask: copy ?? UNMASKED }, near.operands);
     } finally {
       scratch.free();

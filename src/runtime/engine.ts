@@ -28,7 +28,21 @@ export interface Runtime {
   tensor(shape: readonly number[], init?: { dtype?: DType; data?: ArrayLike<number> }): Tensor;
   /** Bytes of live tensors, in whole cache lines. Scratch of a call is freed before the call returns. */
   readonly bytesInUse: number;
-  /** Releases all memory. Tensors and layers of this runtime cannot be used any more. */
+  /**
+   * Threads at work now, the caller's among them: 1 until workers have started, where the host has no shared memory, and after dispose.
+   * Results are the same bits for any number.
+   */
+  readonly threads: number;
+  /** Fulfilled when as many threads as can be had are at work. It never rejects: what is missing is said once on the console. */
+  readonly ready: Promise<void>;
+  /** Releases all memory and ends workers. Tensors and layers of this runtime cannot be used any more. */
+  dispose(): void;
+}
+
+/** What an engine with several threads has beside its kernels. */
+export interface Helpers {
+  readonly threads: number;
+  readonly ready: Promise<void>;
   dispose(): void;
 }
 
@@ -38,6 +52,10 @@ interface Resources {
   readonly kernels: Record<DType, Kernels>;
   /** The latest view of each tensor. Here and not in the tensors, which may be kept longer than the memory is needed. */
   readonly views: WeakMap<MemoryTensor, Floats>;
+  readonly helpers: Helpers | undefined;
+  /** Makes the engine in which typed arrays are staged, if that is another one. */
+  readonly makeStager: (() => Engine) | undefined;
+  stager: Engine | undefined;
 }
 
 /** What the passes see of a runtime: kernels by element type, an allocator, and views made at use. */
@@ -46,9 +64,9 @@ export class Engine implements Runtime, MemoryOwner {
   /** The only way to the memory that outlives a call, so that whoever keeps an engine, a layer or a tensor does not keep that. */
   #resources: Resources | null;
 
-  constructor(kind: Engine['kind'], allocator: Allocator, kernels: Record<DType, Kernels>) {
+  constructor(kind: Engine['kind'], allocator: Allocator, kernels: Record<DType, Kernels>, helpers?: Helpers, makeStager?: () => Engine) {
     this.kind = kind;
-    this.#resources = { allocator, kernels, views: new WeakMap() };
+    this.#resources = { allocator, kernels, views: new WeakMap(), helpers, makeStager, stager: undefined };
   }
 
   /** @throws {TypeError} disposed. */
@@ -67,6 +85,21 @@ export class Engine implements Runtime, MemoryOwner {
 
   get bytesInUse(): number {
     return this.#resources === null ? 0 : this.#resources.allocator.bytesInUse;
+  }
+
+  /** The engine in which typed arrays are staged, if that is another one: it ends with this one. */
+  get stager(): Engine | undefined {
+    const { resources } = this;
+    resources.stager ??= resources.makeStager?.();
+    return resources.stager;
+  }
+
+  get threads(): number {
+    return this.#resources?.helpers?.threads ?? 1;
+  }
+
+  get ready(): Promise<void> {
+    return this.#resources?.helpers?.ready ?? Promise.resolve();
   }
 
   tensor(shape: readonly number[], init: { dtype?: DType; data?: ArrayLike<number> } = {}): Tensor {
@@ -133,6 +166,8 @@ export class Engine implements Runtime, MemoryOwner {
   }
 
   dispose(): void {
+    this.#resources?.helpers?.dispose();
+    this.#resources?.stager?.dispose();
     this.#resources = null;
   }
 }

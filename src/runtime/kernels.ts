@@ -1,8 +1,8 @@
 /**
  * The seam between arithmetic and everything else: four kernels over one memory.
  *
- * Two implementations: the WebAssembly module (`wasm.ts`, sources in `assembly/`, where each kernel states its formula)
- * and plain loops (`reference.ts`). Nothing above this file can tell them apart.
+ * Three implementations: the WebAssembly module (`wasm.ts`, sources in `assembly/`, where each kernel states its formula),
+ * plain loops (`reference.ts`), and slices of calls on several threads (`threads/`). Nothing above this file can tell them apart.
  *
  * Pointers are bytes into the memory; every other size counts elements. T is the element type of the table.
  * Kernels check nothing and cannot fail.
@@ -51,8 +51,11 @@ export interface Kernels {
     shift: Pointer, p: Pointer, q: Pointer, r: Pointer, offset: Pointer,
     outer: number, channels: number, inner: number, pitch: number, maskPitch: number, scratch: Pointer,
   ): void;
-  /** Bytes at `scratch` that any of the kernels may use. */
-  scratchBytes(channels: number, inner: number): number;
+  /** Bytes at `scratch` that any of the kernels may use, in calls of up to `elements` elements (default: of any number). */
+  scratchBytes(channels: number, inner: number, elements?: number): number;
+  /** Kernels for tensors of fewer than `least` elements, if these are not worth it there. */
+  readonly small?: Kernels;
+  readonly least?: number;
 }
 
 /** Element types: arithmetic on tensors is done in these; per-channel numbers are f64 throughout. */

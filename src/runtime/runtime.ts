@@ -28,10 +28,8 @@ export interface RuntimeOptions {
  */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
   checkOptions('createRuntime', options, ['kind', 'module', 'maximumBytes']);
-  const { kind: asked, module, maximumBytes = MAXIMUM_BYTES } = options;
+  const { kind: asked } = options, { module, maximumBytes } = memoryOptionsOf(options);
   checkOneOf('kind', asked, ['wasm-simd', 'javascript']);
-  if (module !== undefined && !isModule(module)) throw wrongKind('module', 'a WebAssembly.Module or its bytes', module);
-  checkNumber('maximumBytes', maximumBytes, PAGE, MAXIMUM_BYTES);
   const kind = asked ?? (module ? 'wasm-simd' : defaultKind());
   if (kind === 'javascript') return plainEngine(maximumBytes);
   const reason = module && typeof WebAssembly === 'object' ? undefined : refusal();
@@ -74,6 +72,14 @@ let shared: Engine | undefined;
 export function sharedRuntime(): Engine {
   if (shared === undefined || shared.disposed) shared = createRuntime() as Engine;
   return shared;
+}
+
+/** The options that runtimes of any kind have, read once and checked. */
+export function memoryOptionsOf(options: Pick<RuntimeOptions, 'module' | 'maximumBytes'>) {
+  const { module, maximumBytes = MAXIMUM_BYTES } = options;
+  if (module !== undefined && !isModule(module)) throw wrongKind('module', 'a WebAssembly.Module or its bytes', module);
+  checkNumber('maximumBytes', maximumBytes, PAGE, MAXIMUM_BYTES);
+  return { module, maximumBytes };
 }
 
 /** Whether a value is a compiled module, or bytes that may be one. Asked of the engine, which does not look at a tag. */

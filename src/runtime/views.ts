@@ -3,7 +3,7 @@
  * empty. So one that is kept, or used once something may have been allocated, is known by its address: `located` when it
  * comes, `current` when it is used.
  */
-import { bufferOf } from '../arrays.js';
+import { lengthOf } from '../arrays.js';
 import type { Pointer } from './kernels.js';
 import type { Memory } from './memory.js';
 
@@ -56,7 +56,8 @@ export class MemoryView<A> {
 
   /** The caller's array itself, or where growth has detached it, a new view of the same place. */
   renew(array: A): A {
-    return bufferOf(array) === this.engine.memory.buffer ? array : this.data;
+    // A memory that threads share detaches nothing.
+    return lengthOf(array) > 0 ? array : this.data;
   }
 }
 

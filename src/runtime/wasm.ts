@@ -3,7 +3,7 @@ import type { DType, Kernels } from './kernels.js';
 import { packaged } from './packaged.js';
 
 type Exports =
-  { [name in Exclude<keyof Kernels, 'packMask' | 'scratchBytes'> as `${name}_f32` | `${name}_f64`]: Kernels[name] } &
+  { [name in Exclude<keyof Kernels, 'packMask' | 'scratchBytes' | 'small' | 'least'> as `${name}_f32` | `${name}_f64`]: Kernels[name] } &
   Record<'pack_mask_f32' | 'pack_mask_f64', Kernels['packMask']> & { scratch_bytes: Kernels['scratchBytes'] };
 
 /** Why this engine cannot run the kernel module: no WebAssembly, no SIMD, no permission to compile. Undefined: it can. */

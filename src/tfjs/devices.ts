@@ -6,7 +6,8 @@ import { ALIGNMENT, type Allocator, type Memory, SMALL_BYTES } from '../runtime/
 import { reference } from '../runtime/reference.js';
 import { sharedRuntime } from '../runtime/runtime.js';
 import { elements } from '../runtime/shape.js';
-import { kernelModuleFor } from '../runtime/shared.js';
+import { isShared } from '../runtime/shared.js';
+import { engineOver } from '../runtime/threads/threaded-runtime.js';
 import { refusal, wasmKernels } from '../runtime/wasm.js';
 
 /** The numbers of a tensor: a view, made at use, good until memory grows. */
@@ -43,6 +44,7 @@ interface WasmBackend extends KernelBackend {
     readonly HEAPU8: Uint8Array;
     readonly asm?: { readonly memory?: WebAssembly.Memory };
     readonly wasmMemory?: WebAssembly.Memory;
+    readonly tfjs?: { getThreadsCount?(): number };
     _malloc(bytes: number): number;
     _free(address: number): void;
   };
@@ -83,9 +85,11 @@ class MemoryDevice implements Device {
     // The threaded build does not export its memory, which is shared.
     const memory = [wasm.asm?.memory, wasm.wasmMemory].find((found) => found?.buffer === wasm.HEAPU8.buffer);
     if (memory === undefined) throw new TypeError('wasm backend expected a memory, got none');
-    const simd = refusal() === undefined, allocator = new BackendAllocator(memory, wasm);
-    const kernels = simd ? wasmKernels(memory, kernelModuleFor(memory)) : reference(allocator.memory);
-    this.engine = new Engine(simd ? 'wasm-simd' : 'javascript', allocator, kernels);
+    const allocator = new BackendAllocator(memory, wasm);
+    if (refusal() !== undefined) this.engine = new Engine('javascript', allocator, reference(allocator.memory));
+    // The threaded build alone has a shared memory, and a number of threads.
+    else if (isShared(memory)) this.engine = engineOver(allocator, memory, wasm.tfjs?.getThreadsCount?.() ?? 1);
+    else this.engine = new Engine('wasm-simd', allocator, wasmKernels(memory));
     this.workspace = new Workspace(this.engine, 'float32');
     this.#backend = backend;
     this.#memory = memory;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, type BatchNormOptions, createRuntime, moments, type Tensor } from '../../src/index.js';
+import { BatchNorm, type BatchNormOptions, moments, type Tensor } from '../../src/index.js';
 import type { Refusal } from '../refusal.js';
-import { arrayOf, COMBINATIONS, everything, KINDS, normal, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
+import { arrayOf, COMBINATIONS, everything, KINDS, makeRuntime, normal, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
 
 const SHAPE = [4, 3, 5];
 
@@ -101,7 +101,7 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
   });
 
   it('differentiates the latest forward that went well, after one that ran out of memory', () => {
-    const runtime = createRuntime({ kind, maximumBytes: 4 * 65536 });
+    const runtime = makeRuntime(kind, { maximumBytes: 4 * 65536 });
     const bn = make({ runtime }), dy = data(2), big = arrayOf(dtype, new Array(3 * 40000).fill(1));
     bn.forward(data(1), shape);
     const expected = bn.backward(dy);
@@ -247,7 +247,7 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
         }
       } },
     'a tensor of another runtime': { throws: TypeError,
-      call: (bn) => bn.forward(createRuntime({ kind }).tensor(shape, { dtype })) },
+      call: (bn) => bn.forward(makeRuntime(kind).tensor(shape, { dtype })) },
     'a disposed tensor': { throws: TypeError,
       call: (bn) => {
         const tensor = runtime.tensor(shape, { dtype });
@@ -323,7 +323,7 @@ describe.each(KINDS)('memory of %s', (kind) => {
   const maximumBytes = 2 ** 20, shape = [4, 8, 1000], bytes = 128_000;
 
   it('says what was asked, in use and allowed where it runs out, and nothing has changed', () => {
-    const runtime = createRuntime({ kind, maximumBytes }), bn = new BatchNorm(8, { runtime });
+    const runtime = makeRuntime(kind, { maximumBytes }), bn = new BatchNorm(8, { runtime });
     const x = runtime.tensor(shape, { data: normal(32_000, 1) });
     const tensors: Tensor[] = [];
     const fill = () => {
@@ -344,7 +344,7 @@ describe.each(KINDS)('memory of %s', (kind) => {
   });
 
   it('comes back to nothing when everything is disposed', () => {
-    const runtime = createRuntime({ kind }), bn = new BatchNorm(8, { runtime });
+    const runtime = makeRuntime(kind), bn = new BatchNorm(8, { runtime });
     const x = runtime.tensor(shape), y = bn.forward(x), { dx } = bn.backward(x);
     expect(runtime.bytesInUse).toBe(3 * bytes);
     bn.forward(new Float32Array(32_000), shape);

@@ -1,12 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import {
-  BatchNorm, type BatchNormOptions, backwardParts, createRuntime, forwardParts, maskFromLengths, moments, type Tensor,
+  BatchNorm, type BatchNormOptions, backwardParts, forwardParts, maskFromLengths, moments, type Tensor,
 } from '../../src/index.js';
 import { differentiate, normalise } from '../oracle.js';
 import { expectRefusal } from '../refusal.js';
 import {
-  arrayOf, COMBINATIONS, distance, everything, KINDS, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn,
-  sizeOf,
+  arrayOf, COMBINATIONS, distance, everything, KINDS, makeRuntime, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
 } from '../setup.js';
 import * as tolerance from '../tolerances.js';
 
@@ -248,7 +247,7 @@ const staged = COMBINATIONS.filter(({ dtype }) => dtype === 'float32');
 describe.each(staged)('a mask on what passes through a stage in $kind $layout', ({ kind, layout }) => {
   it.each(LARGE)('is the mask of a tensor, on %j', (...shape) => {
     const channels = shape[1]!, size = sizeOf(shape), laidOut = shapeIn(layout, shape);
-    const runtime = createRuntime({ kind });
+    const runtime = makeRuntime(kind);
     const uniform = random(9), mask = Uint8Array.from({ length: size / channels }, () => (uniform() < 0.7 ? 1 : 0));
     // The first and the last quarter let nothing pass: blocks without values.
     mask.fill(0, 0, Math.floor(mask.length / 4)).fill(0, Math.floor(mask.length * 0.75));
@@ -299,7 +298,7 @@ describe.each(staged)('a mask on what passes through a stage in $kind $layout', 
 
 describe.each(KINDS)('memory of a mask in %s', (kind) => {
   it('is given back also where it runs out', () => {
-    const runtime = createRuntime({ kind, maximumBytes: 2 ** 20 }), bn = new BatchNorm(2, { runtime });
+    const runtime = makeRuntime(kind, { maximumBytes: 2 ** 20 }), bn = new BatchNorm(2, { runtime });
     const shape = [2, 2, 20_000];
     const mask = new Uint8Array(40_000).fill(1), x = runtime.tensor(shape, { data: normal(80_000, 1) });
     const tensors: Tensor[] = [runtime.tensor([88_000])];
@@ -315,14 +314,14 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
   });
 
   it('may grow under a view of it that is x', () => {
-    const runtime = createRuntime({ kind }), shape = [4, 3, 3000], values = Float32Array.from(normal(36_000, 1));
+    const runtime = makeRuntime(kind), shape = [4, 3, 3000], values = Float32Array.from(normal(36_000, 1));
     const mask = new Uint8Array(12_000).fill(1), x = runtime.tensor(shape, { data: values });
     const y = new BatchNorm(3, { runtime }).forward(x.data as Float32Array, shape, { mask });
     expect(y).toEqual(new BatchNorm(3, { runtime }).forward(values, shape, { mask }));
   });
 
   it('may grow under the mask itself', () => {
-    const runtime = createRuntime({ kind }), shape = [4, 3, 3000];
+    const runtime = makeRuntime(kind), shape = [4, 3, 3000];
     const x = runtime.tensor(shape, { data: normal(36_000, 1) });
     const bytes = Uint8Array.from({ length: 12_000 }, (_, i) => i % 3), { data } = runtime.tensor([3000]);
     const mask = new Uint8Array(data.buffer, data.byteOffset, 12_000);
@@ -332,7 +331,7 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
   });
 
   it('may grow under the mask of moments', () => {
-    const runtime = createRuntime({ kind }), shape = [4, 3, 3000], x = Float32Array.from(normal(36_000, 1));
+    const runtime = makeRuntime(kind), shape = [4, 3, 3000], x = Float32Array.from(normal(36_000, 1));
     const bytes = Uint8Array.from({ length: 12_000 }, (_, i) => i % 3), { data } = runtime.tensor([3000]);
     const mask = new Uint8Array(data.buffer, data.byteOffset, 12_000);
     mask.set(bytes);
@@ -340,7 +339,7 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
   });
 
   it('lets the same positions pass where a plane goes through the stage in parts', () => {
-    const runtime = createRuntime({ kind }), shape = [1, 2, 450_003], size = 900_006, uniform = random(5);
+    const runtime = makeRuntime(kind), shape = [1, 2, 450_003], size = 900_006, uniform = random(5);
     const mask = Uint8Array.from({ length: 450_003 }, () => (uniform() < 0.7 ? 1 : 0));
     const values = (seed: number) => Float32Array.from({ length: size }, random(seed));
     const x = values(1), dy = values(2), residual = values(3);
@@ -355,7 +354,7 @@ describe.each(KINDS)('memory of a mask in %s', (kind) => {
   });
 
   it('holds that of the latest forward, also after one that ran out of memory', () => {
-    const runtime = createRuntime({ kind, maximumBytes: 17 * 2 ** 16 }), shape = [2, 2, 20_000];
+    const runtime = makeRuntime(kind, { maximumBytes: 17 * 2 ** 16 }), shape = [2, 2, 20_000];
     const x = runtime.tensor(shape, { data: normal(80_000, 1) });
     const dy = runtime.tensor(shape, { data: normal(80_000, 2) });
     const first = Uint8Array.from({ length: 40_000 }, (_, i) => i % 2), second = first.map((byte) => 1 - byte);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, type DType, type Layout, type Runtime } from '../../src/index.js';
+import { BatchNorm, createThreadedRuntime, type DType, type Layout, type Runtime } from '../../src/index.js';
 import { normalise } from '../oracle.js';
 import {
   arrayOf, COMBINATIONS, distance, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
@@ -20,15 +20,16 @@ function compare(shape: readonly number[], values: ArrayLike<number>, { dtype, l
   const x = arrayOf(dtype, permute(values, shape, layout));
   const y = bn.forward(x, shapeIn(layout, shape));
   const { mean, variance } = bn.context!;
-  let worstY = 0, worstVariance = 0, worstMean = 0;
+  let worstY = 0, worstVariance = 0, worstMean = 0, meanOverStd = 0;
   placesOf(shape, layout).forEach((places, c) => {
     const weight = bn.weight![c]!;
     const expected = normalise(places.map((place) => x[place]!), weight, bn.bias![c]!, eps);
     worstY = Math.max(worstY, distance(places.map((place) => y[place]!), expected.y, () => weight));
     worstVariance = Math.max(worstVariance, Math.abs(variance[c]! / expected.variance - 1));
     worstMean = Math.max(worstMean, Math.abs(mean[c]! - expected.mean) / Math.sqrt(expected.variance));
+    meanOverStd = Math.max(meanOverStd, Math.abs(expected.mean) / Math.sqrt(expected.variance));
   });
-  return { y: worstY, variance: worstVariance, mean: worstMean };
+  return { y: worstY, variance: worstVariance, mean: worstMean, meanOverStd };
 }
 
 describe.each(COMBINATIONS)('accuracy of $kind $dtype $layout', ({ kind, dtype, layout }) => {
@@ -37,9 +38,11 @@ describe.each(COMBINATIONS)('accuracy of $kind $dtype $layout', ({ kind, dtype, 
   it.each(SHAPES)('holds the bounds on %j at several means', (...shape) => {
     for (const mean of [0, -1e2, 1e4]) {
       const worst = compare(shape, normal(sizeOf(shape), 1, mean), setting);
-      expect(worst.variance).toBeLessThan(tolerance.variance(dtype));
-      expect(worst.mean).toBeLessThan(tolerance.mean(dtype, Math.abs(mean)));
-      expect(worst.y).toBeLessThan(tolerance.y(dtype, Math.abs(mean)));
+      // Threads merge parts of few values. Their means are rounded by u, and a square changes by twice as much; then the merged mean is rounded.
+      const merged = kind === 'wasm-threads' ? 2 * worst.meanOverStd : 0;
+      expect(worst.variance).toBeLessThan(tolerance.variance(dtype, merged));
+      expect(worst.mean).toBeLessThan(tolerance.mean(dtype, Math.max(Math.abs(mean), merged)));
+      expect(worst.y).toBeLessThan(tolerance.y(dtype, Math.max(Math.abs(mean), merged)));
     }
   });
 
@@ -150,6 +153,9 @@ function exactChannel(count: number, mean: number, bits: number, uniform: () => 
   return { values, variance: squares / count };
 }
 
+/** What ships, with one slice for small tensors: merging several rounds their means. */
+const uncut = createThreadedRuntime({ threads: 2 });
+
 describe.each(COMBINATIONS)('exact data in $kind $dtype $layout', ({ kind, dtype, layout }) => {
   it.each([...SHAPES, [64, 3, 196], [1000, 5], [2, 3, 4096]])('gives mean and variance bit for bit on %j', (...shape) => {
     const channels = shape[1]!, count = sizeOf(shape) / channels;
@@ -161,8 +167,9 @@ describe.each(COMBINATIONS)('exact data in $kind $dtype $layout', ({ kind, dtype
       placesOf(shape, layout).forEach((places, c) => {
         places.forEach((place, m) => { x[place] = expected[c]!.values[m]!; });
       });
-      const bn = new BatchNorm(channels, { dtype, layout, runtime: RUNTIMES[kind] });
-      bn.forward(x, shapeIn(layout, shape));
+      const runtime = kind === 'wasm-threads' ? uncut : RUNTIMES[kind], bn = new BatchNorm(channels, { dtype, layout, runtime }), tensor = runtime.tensor(shapeIn(layout, shape), { dtype, data: x });
+      bn.forward(tensor).dispose();
+      tensor.dispose();
       expect(Array.from(bn.context!.mean)).toEqual(new Array(channels).fill(mean));
       expect(Array.from(bn.context!.variance)).toEqual(expected.map(({ variance }) => variance));
     }

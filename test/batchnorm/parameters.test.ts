@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import {
-  addGradientSums, BatchNorm, type BatchNormOptions, backwardGhost, backwardParts, createRuntime, forwardGhost, forwardParts,
+  addGradientSums, BatchNorm, type BatchNormOptions, backwardGhost, backwardParts, forwardGhost, forwardParts,
 } from '../../src/index.js';
-import { arrayOf, COMBINATIONS, normal, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
+import { arrayOf, COMBINATIONS, makeRuntime, normal, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
 
 const SHAPE = [4, 3, 5];
 
@@ -105,7 +105,7 @@ describe.each(COMBINATIONS)('parameters() in $kind $dtype $layout', ({ kind, dty
   });
 
   it('are kept without their gradients by a layer that has been disposed', () => {
-    const bn = make({ runtime: createRuntime({ kind }) });
+    const bn = make({ runtime: makeRuntime(kind) });
     bn.forward(data(1), shape);
     bn.backward(data(2));
     bn.dispose();

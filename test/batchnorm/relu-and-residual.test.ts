@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, type BatchNormOptions, createRuntime, type ForwardContext, type Tensor } from '../../src/index.js';
+import { BatchNorm, type BatchNormOptions, type ForwardContext, type Tensor } from '../../src/index.js';
 import { differences, differentiate, normalise } from '../oracle.js';
 import { expectRefusal, type Refusal } from '../refusal.js';
 import {
-  arrayOf, COMBINATIONS, distance, everything, KINDS, LAYOUTS, normal, permute, placesOf, RUNTIMES, random, SHAPES,
-  shapeIn, sizeOf,
+  arrayOf, COMBINATIONS, distance, everything, KINDS, LAYOUTS, makeRuntime, normal, permute, placesOf, RUNTIMES, random, SHAPES, shapeIn, sizeOf,
 } from '../setup.js';
 import * as tolerance from '../tolerances.js';
 
@@ -328,7 +327,7 @@ const staged = COMBINATIONS.filter(({ dtype }) => dtype === 'float32');
 describe.each(staged)('relu and residual through a stage in $kind $layout', ({ kind, layout }) => {
   it.each(LARGE)('are those of tensors, on %j', (...shape) => {
     const channels = shape[1]!, size = sizeOf(shape), laidOut = shapeIn(layout, shape);
-    const runtime = createRuntime({ kind });
+    const runtime = makeRuntime(kind);
     const fill = (seed: number, mean = 0) => {
       const next = random(seed);
       return Float32Array.from({ length: size }, () => mean + 3 * (next() - 0.5));
@@ -372,7 +371,7 @@ describe.each(KINDS)('what fits into a stage at once in %s', (kind) => {
   it.each([
     { shape: [40, 250, 40], residual: false }, { shape: [20, 250, 40], residual: true },
   ])('has the bits of tensors: $shape, residual $residual', ({ shape, residual }) => {
-    const runtime = createRuntime({ kind }), next = random(1);
+    const runtime = makeRuntime(kind), next = random(1);
     const values = () => Float32Array.from({ length: sizeOf(shape) }, () => next() + 3);
     const x = values(), z = values(), bn = new BatchNorm(40, { runtime, layout: 'channels-last' });
     const xt = runtime.tensor(shape, { data: x }), zt = runtime.tensor(shape, { data: z });
@@ -392,7 +391,7 @@ describe.each(KINDS)('memory of relu and residual in %s', (kind) => {
     // x, z, y, dx and dresidual take 128,000 bytes each, a mask 64,000: from no room for y to room for all.
     const reached = new Set<string>();
     for (let pages = 6; pages < 14; pages++) {
-      const runtime = createRuntime({ kind, maximumBytes: pages * 65536 });
+      const runtime = makeRuntime(kind, { maximumBytes: pages * 65536 });
       const bn = new BatchNorm(2, { runtime, activation: 'relu' });
       const tensors: Tensor[] = [], mask = new Uint8Array(16_000).fill(1);
       let step = 'nothing', inUse = 0, before = everything(bn), context: ForwardContext | null = null;
@@ -431,7 +430,7 @@ describe.each(KINDS)('memory of relu and residual in %s', (kind) => {
   });
 
   it('comes back to nothing through a stage that does not fit', () => {
-    const runtime = createRuntime({ kind, maximumBytes: 4 * 65536 });
+    const runtime = makeRuntime(kind, { maximumBytes: 4 * 65536 });
     const bn = new BatchNorm(2, { runtime, activation: 'relu' });
     const x = new Float32Array(size), before = everything(bn);
     expect(() => bn.forward(x, shape, { residual: x.slice() })).toThrow(RangeError);

@@ -3,9 +3,9 @@
  * outside of any memory, on which a second layer does the same; both are compared to the last bit after each call.
  */
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, createRuntime, type ForwardContext, type Tensor } from '../../src/index.js';
+import { BatchNorm, type ForwardContext, type Tensor } from '../../src/index.js';
 import { expectSame } from '../growth.js';
-import { arrayOf, COMBINATIONS, maskOf, normal, RUNTIMES, random, shapeIn, sizeOf } from '../setup.js';
+import { arrayOf, COMBINATIONS, makeRuntime, maskOf, normal, RUNTIMES, random, shapeIn, sizeOf } from '../setup.js';
 
 /** An array in memory, and its mirror. `uses`: contexts that hold it. */
 interface Slot {
@@ -29,7 +29,7 @@ describe.each(CASES)('views at random in $kind $dtype $layout on $dimensions', (
   const shape = shapeIn(layout, dimensions), size = sizeOf(shape), channels = dimensions[1]!, positions = size / channels;
 
   it.each(['none', 'relu'] as const)('are as good as arrays outside, activation %s', (activation) => {
-    const runtime = createRuntime({ kind }), uniform = random(seed), chance = (part: number) => uniform() < part;
+    const runtime = makeRuntime(kind), uniform = random(seed), chance = (part: number) => uniform() < part;
     const oneOf = <T>(list: readonly T[]): T => list[Math.floor(uniform() * list.length)]!;
     const layer = (on: typeof runtime) => new BatchNorm(channels, { dtype, layout, activation, runtime: on });
     const bn = layer(runtime), plain = layer(RUNTIMES[kind]);

@@ -1,6 +1,6 @@
 /** A runtime kind, and whether tensors or typed arrays go into it; both with red zones around them. */
-import { createRuntime, type DType, type Floats, type Runtime, type Tensor } from '../../src/index.js';
-import { KINDS } from '../setup.js';
+import type { DType, Floats, Runtime, Tensor } from '../../src/index.js';
+import { KINDS, makeRuntime } from '../setup.js';
 
 const RED = 8;
 const SENTINEL = -12345.678;
@@ -53,7 +53,7 @@ function inTensor(runtime: Runtime, dtype: DType, values: ArrayLike<number>, sha
 
 /** Each kind with arrays first, then with tensors. Runtimes stay for all scenarios, so that memory is used again. */
 export const MACHINES: readonly Machine[] = KINDS.flatMap((kind) => {
-  const runtime = createRuntime({ kind });
+  const runtime = makeRuntime(kind);
   return [false, true].map((tensors): Machine => ({
     name: `${kind}, ${tensors ? 'tensors' : 'arrays'}`, runtime, tensors,
     place: (dtype, values, shape, offset) => (tensors ? inTensor(runtime, dtype, values, shape) : inArray(dtype, values, offset)),

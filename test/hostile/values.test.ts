@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   addGradientSums, BatchNorm, createRuntime, diagnose, forwardParts, maskFromLengths, mergeMoments, recalibrateFrom,
 } from '../../src/index.js';
-import { KINDS, RUNTIMES } from '../setup.js';
+import { KINDS, makeRuntime, RUNTIMES } from '../setup.js';
 import { doubles, floats, SHAPE, six, statistics, sums } from './calls.js';
 
 describe('a shape', () => {
@@ -26,19 +26,19 @@ describe.each(KINDS)('tensors on %s', (kind) => {
   it.each([
     ['throws', { length: 3, 0: 1, get 1(): number { throw new Error('mine'); } }], ['gives a string', { length: 3, 0: 1, 1: '2', 2: 3 }],
   ])('are not made of data of which an element %s', (_, data) => {
-    const runtime = createRuntime({ kind });
+    const runtime = makeRuntime(kind);
     expect(() => runtime.tensor([3], { data: data as never })).toThrow('"data" expected');
     expect(runtime.bytesInUse).toBe(0);
   });
 
   it('are made of data whose getters make memory grow', () => {
-    const runtime = createRuntime({ kind });
+    const runtime = makeRuntime(kind);
     const data = { length: 2, 0: 7, get 1() { runtime.tensor([1e6]); return 8; } };
     expect(Array.from(runtime.tensor([2], { data }).data)).toEqual([7, 8]);
   });
 
   it('keep their length, shape and runtime', () => {
-    const tensor = createRuntime({ kind }).tensor([3, 2]), other = createRuntime({ kind });
+    const tensor = makeRuntime(kind).tensor([3, 2]), other = makeRuntime(kind);
     for (const change of [{ length: 1e6 }, { shape: [1e6, 2] }, { engine: other }, { dtype: 'float64' }]) {
       expect(() => Object.assign(tensor, change)).toThrow(TypeError);
       expect(() => Object.defineProperties(tensor, Object.getOwnPropertyDescriptors(change))).toThrow(TypeError);
@@ -48,7 +48,7 @@ describe.each(KINDS)('tensors on %s', (kind) => {
   it.each([
     ['a proxy of one', (tensor: object) => new Proxy(tensor, {})], ['an object with its prototype', (tensor: object) => Object.create(tensor)],
   ])('are not %s', (_, impostor) => {
-    const runtime = createRuntime({ kind }), tensor = runtime.tensor(SHAPE, { data: six() }), bn = new BatchNorm(2, { runtime });
+    const runtime = makeRuntime(kind), tensor = runtime.tensor(SHAPE, { data: six() }), bn = new BatchNorm(2, { runtime });
     const fake = impostor(tensor) as never;
     expect(() => bn.forward(fake, SHAPE)).toThrow('"x" expected Float32Array of length 6');
     expect(() => bn.forward(tensor, { out: fake })).toThrow('"out" expected a Tensor as "x" is');
@@ -56,7 +56,7 @@ describe.each(KINDS)('tensors on %s', (kind) => {
   });
 
   it('of no elements take backward after out was x, as arrays do', () => {
-    const runtime = createRuntime({ kind }), bn = new BatchNorm(2, { runtime }), empty = runtime.tensor([0, 2]);
+    const runtime = makeRuntime(kind), bn = new BatchNorm(2, { runtime }), empty = runtime.tensor([0, 2]);
     bn.forward(empty, { out: empty });
     expect(bn.backward(empty).dx.shape).toEqual([0, 2]);
     const array = floats();
@@ -65,7 +65,7 @@ describe.each(KINDS)('tensors on %s', (kind) => {
   });
 
   it('have neighbours that an output over disguised bytes does not reach', () => {
-    const runtime = createRuntime({ kind }), [x, out, next] = [six(), [9, 9, 9, 9, 9, 9], [5, 5, 5, 5, 5, 5]].map((data) => runtime.tensor(SHAPE, { data }));
+    const runtime = makeRuntime(kind), [x, out, next] = [six(), [9, 9, 9, 9, 9, 9], [5, 5, 5, 5, 5, 5]].map((data) => runtime.tensor(SHAPE, { data }));
     const { buffer, byteOffset } = out!.data, bytes = new Uint8Array(buffer, byteOffset, 6);
     Object.defineProperty(bytes, Symbol.toStringTag, { value: 'Float32Array' });
     const bn = new BatchNorm(2, { runtime });

@@ -13,7 +13,7 @@ import { executableOf, start } from '../browsers.js';
 import { FILES } from '../type-promises.js';
 import { errorsIn } from '../typescript.js';
 import { outputOf, type PageOutput, served } from './pages.js';
-import { PAGE, WAYS } from './ways.js';
+import { ISOLATED, PAGE, WAYS } from './ways.js';
 
 interface Report {
   readonly kind: string;
@@ -31,8 +31,22 @@ let expected: Report;
 const MAIN = "import * as library from 'batchnorm-wasm';\nimport { report } from './outputs.mjs';\nconsole.log(report(library));\n";
 const REQUIRING = "const library = require('batchnorm-wasm');\nimport('./outputs.mjs').then(({ report }) => console.log(report(library)));\n";
 
+/** A project of its own for what takes threads: its pages are isolated. */
+const threaded = join(project, 'threads');
+const THREADS = "import * as library from 'batchnorm-wasm';\nimport { threadedReport } from './outputs.mjs';\n";
+
 beforeAll(async () => {
   const outputs = fileURLToPath(new URL('outputs.js', import.meta.url)), { transform } = await import('esbuild');
+  await mkdir(threaded, { recursive: true });
+  await cp(outputs, join(threaded, 'outputs.mjs'));
+  await writeFile(join(threaded, 'main.mjs'), `${THREADS}threadedReport(library).then((report) => { console.log(report); });
+`);
+  await writeFile(
+    join(threaded, 'own-worker.mjs'),
+    `${THREADS}threadedReport(library, { worker: () => new Worker('./worker.js') }).then((report) => { console.log(report); });
+`,
+  );
+  await writeFile(join(threaded, 'index.html'), PAGE);
   await cp(outputs, join(project, 'outputs.mjs'));
   await writeFile(join(project, 'outputs.cjs'), (await transform(await readFile(outputs, 'utf8'), { format: 'cjs' })).code);
   await writeFile(join(project, 'main.mjs'), MAIN);
@@ -50,6 +64,16 @@ function check(host: string, how: string, printed: string, kind = 'wasm-simd'): 
   expect(report.hashes).toEqual(kind === 'wasm-simd' ? expected.hashes : expected.plain);
   expect(report.plain).toEqual(expected.plain);
   table.push({ host, how, kernels: report.kind });
+}
+
+const ALL = [1, 2, 3, 8], NONE = [1, 1, 1, 1];
+let threadedHash: string | undefined;
+
+/** Holds how many threads a host had, and the bits that they gave, to those of all others. */
+function checkThreads(printed: string, threads: readonly number[]): void {
+  const report = JSON.parse(printed) as { threads: number; hash: string }[];
+  threadedHash ??= report[0]!.hash;
+  expect(report).toEqual(threads.map((count) => ({ threads: count, hash: threadedHash })));
 }
 
 /** Runs a file of the project and returns what it printed; nothing may come as a warning. */
@@ -73,6 +97,7 @@ describe.each(['20', '22', '24', '26'])('Node %s', (version) => {
 
   it('import', async () => check(`Node ${version}`, '`import`', await printedBy(node, ['main.mjs'])));
   it('require', async () => check(`Node ${version}`, '`require`', await printedBy(node, ['main.cjs'])));
+  it('threads', async () => checkThreads(await printedBy(node, ['threads/main.mjs']), ALL));
   it('baseline compiler', async () => {
     check(`Node ${version}`, 'baseline compiler', await printedBy(node, ['--liftoff', '--no-wasm-tier-up', '--no-opt', 'main.mjs']));
   });
@@ -84,6 +109,7 @@ describe('Bun', () => {
 
   it('import', async () => check('Bun 1', '`import`', await printedBy(bun, ['main.mjs'])));
   it('require', async () => check('Bun 1', '`require`', await printedBy(bun, ['main.cjs'])));
+  it('threads', async () => checkThreads(await printedBy(bun, ['threads/main.mjs']), ALL));
   it('baseline compiler', async () => {
     check('Bun 1', 'baseline compiler', await printedBy(bun, ['main.mjs'], { BUN_JSC_useOMGJIT: 'false', BUN_JSC_useFTLJIT: 'false' }));
   });
@@ -92,11 +118,12 @@ describe('Bun', () => {
 it('Deno', async () => {
   const deno = join(tools, '@deno/linux-x64-glibc/deno'), env = { DENO_NO_UPDATE_CHECK: '1', DENO_DIR: join(project, '.deno') };
   check('Deno 2', '`import`', await printedBy(deno, ['run', 'main.mjs'], env));
+  checkThreads(await printedBy(deno, ['run', 'threads/main.mjs'], env), ALL);
 });
 
 it('workerd', async () => {
   const { build } = await import('esbuild'), folder = join(project, 'workerd');
-  const handler = "import * as library from 'batchnorm-wasm';\nimport { report } from './outputs.mjs';\nexport default { test() { console.log(report(library)); } };\n";
+  const handler = "import * as library from 'batchnorm-wasm';\nimport { report } from './outputs.mjs';\nexport default { test() { if (library.createThreadedRuntime({ threads: 2 }).threads !== 1) throw new Error('threads'); console.log(report(library)); } };\n";
   await writeFile(join(project, 'worker.mjs'), handler);
   // As wrangler bundles: its conditions, and modules of WebAssembly beside the script.
   const { metafile } = await build({
@@ -255,6 +282,47 @@ describe.each(['chrome', 'firefox'] as const)('in %s', (name) => {
     await writeFile(join(folder, 'index.html'), PAGE);
     await write!(project, folder);
     return served(folder, {}, look);
+  });
+
+  const POLICY = "script-src 'self' 'wasm-unsafe-eval'";
+  const warned = (text: string) => expect.stringMatching(`^batchnorm-wasm: fewer threads than asked for: .*${text}`);
+
+  /** Builds the page with threads as a way does. */
+  const threadedPage = async (way: string, file = 'main.mjs') => {
+    const folder = join(project, 'pages', `threads-${file}-${way}`.replace(/\W+/g, '-'));
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'index.html'), PAGE);
+    await WAYS[way]!.write!(threaded, folder, file);
+    return folder;
+  };
+
+  // A worklet has no workers.
+  it.each(Object.keys(WAYS).filter((way) => way !== 'AudioWorklet'))('%s, threads', async (way) => {
+    const look = async (url: string) => {
+      const { log, warnings } = await outputOf(browser, url);
+      expect(warnings).toEqual([]);
+      checkThreads(log, ALL);
+    };
+    const { serve } = WAYS[way]!;
+    return serve ? serve(threaded, look) : served(await threadedPage(way), ISOLATED, look);
+  });
+
+  it.each<[string, Record<string, string>, number[], unknown[]]>([
+    ['a page that is not isolated: one thread, and the headers that are missing', {}, NONE, [warned('"Cross-Origin-Embedder-Policy: require-corp"')]],
+    [`${POLICY}: one thread, and what would admit more`, { ...ISOLATED, 'content-security-policy': POLICY }, NONE, [warned('"worker-src blob:"')]],
+    [`${POLICY}; worker-src blob:`, { ...ISOLATED, 'content-security-policy': `${POLICY}; worker-src blob:` }, ALL, []],
+  ])('threads under %s', async (_, headers, threads, expected) => {
+    await served(await threadedPage('esbuild'), headers, async (url) => {
+      const { log, warnings } = await outputOf(browser, url);
+      checkThreads(log, threads);
+      expect(warnings.filter((text) => text.startsWith('batchnorm-wasm'))).toEqual(expected);
+    });
+  });
+
+  it(`threads under ${POLICY}, with a worker of its own`, async () => {
+    const folder = await threadedPage('esbuild', 'own-worker.mjs');
+    await cp(join(project, 'node_modules/batchnorm-wasm/dist/worker.js'), join(folder, 'worker.js'));
+    await served(folder, { ...ISOLATED, 'content-security-policy': POLICY }, async (url) => checkThreads((await outputOf(browser, url)).log, ALL));
   });
 
   /** The esbuild page under a policy. */

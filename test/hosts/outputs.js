@@ -76,6 +76,43 @@ export function hashes(library, kind, nudge = 0) {
   return result;
 }
 
+/** Shapes whose sums are cut into slices: rows, planes, one channel. */
+const LARGE = [[4100, 65], [9, 40, 31, 29], [1, 1, 300001]];
+
+/** A hash of some steps in each dtype and layout, on tensors, after threads have started. */
+async function threadedHash({ BatchNorm, createThreadedRuntime }, threads, options) {
+  const runtime = createThreadedRuntime({ threads, ...options }), hash = new Hash();
+  await runtime.ready;
+  for (const dtype of ['float32', 'float64']) {
+    for (const layout of ['channels-first', 'channels-last']) {
+      for (const [n, channels, ...positions] of LARGE) {
+        const shape = layout === 'channels-first' ? [n, channels, ...positions] : [n, ...positions, channels];
+        const length = shape.reduce((product, size) => product * size), data = [1, 2].map((seed) => inputs(dtype, length, seed));
+        const [x, dy] = data.map((values) => runtime.tensor(shape, { dtype, data: values })), y = runtime.tensor(shape, { dtype });
+        const bn = new BatchNorm(channels, { dtype, layout, runtime }), dx = runtime.tensor(shape, { dtype });
+        // Enough calls for some of them to be shared.
+        for (let step = 0; step < 6; step++) {
+          bn.forward(x, { out: y });
+          bn.backward(dy, { out: dx });
+        }
+        const { dweight } = bn.backward(dy, { out: dx });
+        for (const array of [y.data, dx.data, dweight, bn.runningMean, bn.runningVar]) hash.add(array);
+        for (const tensor of [x, dy, y, dx]) tensor.dispose();
+      }
+    }
+  }
+  const working = runtime.threads;
+  runtime.dispose();
+  return { threads: working, hash: hash.toString() };
+}
+
+/** How many threads are at work where 1, 2, 3 and 8 are asked for, and the hashes of what they compute. */
+export async function threadedReport(library, options) {
+  const result = [];
+  for (const threads of [1, 2, 3, 8]) result.push(await threadedHash(library, threads, options));
+  return JSON.stringify(result);
+}
+
 /** What a host has to say: the kind of kernels that it runs without being asked, and hashes of these and of the plain ones. */
 export function report(library) {
   const { kind } = library.createRuntime();

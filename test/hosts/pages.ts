@@ -45,7 +45,8 @@ export async function outputOf(browser: Browser, url: string): Promise<PageOutpu
         if (message.type() === 'log') resolve({ log: message.text(), warnings });
         if (message.type() === 'warn') warnings.push(message.text());
       });
-      page.on('pageerror', reject);
+      // Firefox reports what a policy has blocked as an error of the page, too.
+      page.on('pageerror', (error) => { if (!(error as Error).message.startsWith('Content-Security-Policy')) reject(error); });
       page.goto(url).catch(reject);
       setTimeout(() => reject(new Error(`${url} logged nothing for a minute`)), 60_000).unref();
     });

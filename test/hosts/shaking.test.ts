@@ -15,6 +15,7 @@ const PARTS = {
   safetensors: 'data_offsets',
   folding: 'for a convolution after',
   statistics: 'm2',
+  threads: 'fewer threads than asked for',
 };
 
 /** A bundle of some names. */
@@ -31,7 +32,7 @@ describe.each(['esbuild', 'Rollup', 'webpack 5'])('%s', (name) => {
   const way = WAYS[name]!;
 
   it('takes everything that is asked for', async () => {
-    expect(partsIn(await bundleOf(way, 'BatchNorm, fromKeras, readSafetensors, foldInto, mergeMoments'))).toEqual(Object.keys(PARTS));
+    expect(partsIn(await bundleOf(way, 'BatchNorm, fromKeras, readSafetensors, foldInto, mergeMoments, createThreadedRuntime'))).toEqual(Object.keys(PARTS));
   });
 
   it('takes neither kernels nor modules with { mergeMoments }', async () => {

@@ -1,10 +1,11 @@
 /** Ways to bring the project's main.mjs to a browser, each with no configuration but where its files are. */
 import { cp, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 
 export interface Way {
   /** Puts a page into a folder, which holds an index.html that loads ./main.mjs. */
-  readonly write?: (project: string, folder: string) => Promise<unknown>;
+  readonly write?: (project: string, folder: string, file?: string) => Promise<unknown>;
   /** Or serves one from the project itself while it is used. */
   readonly serve?: (project: string, use: (url: string) => Promise<void>) => Promise<void>;
 }
@@ -12,16 +13,16 @@ export interface Way {
 export const PAGE = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="./main.mjs"></script>\n';
 
 async function importMap(project: string, folder: string): Promise<void> {
-  for (const file of ['main.mjs', 'outputs.mjs', 'node_modules/batchnorm-wasm']) {
-    await cp(join(project, file), join(folder, file), { recursive: true });
-  }
+  for (const file of ['main.mjs', 'outputs.mjs']) await cp(join(project, file), join(folder, file));
+  const installed = createRequire(join(project, 'main.mjs')).resolve('batchnorm-wasm/package.json');
+  await cp(dirname(installed), join(folder, 'node_modules/batchnorm-wasm'), { recursive: true });
   const map = { imports: { 'batchnorm-wasm': './node_modules/batchnorm-wasm/dist/index.js' } };
   await writeFile(join(folder, 'index.html'), PAGE.replace('<script', `<script type="importmap">${JSON.stringify(map)}</script><script`));
 }
 
-async function esbuild(project: string, folder: string): Promise<void> {
+async function esbuild(project: string, folder: string, file = 'main.mjs'): Promise<void> {
   const { build } = await import('esbuild');
-  await build({ entryPoints: [join(project, 'main.mjs')], bundle: true, minify: true, outfile: join(folder, 'main.mjs') });
+  await build({ entryPoints: [join(project, file)], bundle: true, minify: true, outfile: join(folder, 'main.mjs') });
 }
 
 /** As a module of the audio thread, which has no TextDecoder; the page only starts it. */
@@ -70,11 +71,14 @@ const viteBuild = (load: () => Promise<Vite>): Way => ({
   },
 });
 
+/** What lets a page share memory with workers. */
+export const ISOLATED = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
+
 const viteServe = (load: () => Promise<Vite>, name: string): Way => ({
   async serve(project, use) {
     const { createServer } = await load();
     const server = await createServer({
-      root: project, configFile: false, logLevel: 'warn', cacheDir: join(project, `.${name}`), server: { port: 0, host: '127.0.0.1' },
+      root: project, configFile: false, logLevel: 'warn', cacheDir: join(project, `.${name}`), server: { port: 0, host: '127.0.0.1', headers: ISOLATED },
     });
     try {
       await server.listen();

@@ -59,7 +59,7 @@ describe.each(cases)('$geometry.outer x $geometry.channels x $geometry.inner in 
       if (mode === 'running') copyRunning(table, Float64Array.from(normal(channels, 5)), new Float64Array(channels).fill(2));
       const place = engine.allocate(limit * 8 + STAGE_MARGIN), other = engine.allocate(limit * 8 + STAGE_MARGIN);
       const at = (array: Float64Array, stage: number) => staged(engine, 'float64', () => array, geometry, stage);
-      scratch.allocate(channels, inner);
+      scratch.allocate(channels, engine.kernels.float64.scratchBytes(channels, inner));
       const memory = { engine, dtype: 'float64' as const, kernels: engine.kernels.float64, scratch, geometry, limit, mask: UNMASKED };
       const affine = { table, weight, bias, eps: 0.1, floor: Number.NEGATIVE_INFINITY, renorm: null };
       forward(memory, { x: at(x, place), y: at(y, place), residual: null }, affine, mode === 'running');

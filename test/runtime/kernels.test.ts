@@ -26,7 +26,7 @@ const PARAMETERS = {
   affine: ['y', 'x', 'z', 'mask', 'shift', 'scale', 'offset', 'floor'],
   reduce: ['total', 'dot', 'g', 'dy', 'y', 'x', 'mask', 'shift', 'scale', 'offset'],
   gradient: ['dx', 'g', 'x', 'mask', 'shift', 'p', 'q', 'r', 'offset'],
-} as const satisfies Record<Exclude<keyof Kernels, 'packMask' | 'scratchBytes'>, readonly string[]>;
+} as const satisfies Record<Exclude<keyof Kernels, 'packMask' | 'scratchBytes' | 'small' | 'least'>, readonly string[]>;
 type Kernel = keyof typeof PARAMETERS;
 type Parameter<K extends Kernel> = (typeof PARAMETERS)[K][number];
 

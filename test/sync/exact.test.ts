@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import {
-  BatchNorm, type BatchNormOptions, backwardParts, createRuntime, type Floats, type ForwardContext, forwardParts, type Gradients, type Tensor,
+  BatchNorm, type BatchNormOptions, backwardParts, type Floats, type ForwardContext, forwardParts, type Gradients, type Tensor,
 } from '../../src/index.js';
 import { type Group, syncBackward, syncForward } from '../../src/sync/index.js';
-import { arrayOf, COMBINATIONS, distance, maskOf, normal, RUNTIMES, random, shapeIn, sizeOf } from '../setup.js';
+import { arrayOf, COMBINATIONS, distance, makeRuntime, maskOf, normal, RUNTIMES, random, shapeIn, sizeOf } from '../setup.js';
 import * as tolerance from '../tolerances.js';
 import { groupsOf } from './bus.js';
 
@@ -131,7 +131,7 @@ describe.each(COMBINATIONS)('a batch over ranks in $kind $dtype $layout', ({ kin
   });
 
   it('takes arrays in the memory of the runtime, also where that grows while ranks wait', async () => {
-    const own = createRuntime({ kind }), groups = await groupsOf(4), tensors: Tensor[] = [];
+    const own = makeRuntime(kind), groups = await groupsOf(4), tensors: Tensor[] = [];
     const layers = groups.map(() => new BatchNorm(3, { dtype, layout, runtime: own })), apart = groups.map(() => new BatchNorm(3, { dtype, layout, runtime }));
     const view = (values: Floats, { shape }: { shape: number[] }) => {
       const tensor = own.tensor(shape, { dtype, data: values });

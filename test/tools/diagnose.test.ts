@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, type BatchNormOptions, createRuntime, diagnose } from '../../src/index.js';
+import { BatchNorm, type BatchNormOptions, diagnose } from '../../src/index.js';
 import { normalise } from '../oracle.js';
 import { expectRefusal, type Refusal } from '../refusal.js';
-import { arrayOf, COMBINATIONS, distance, normal, placesOf, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
+import { arrayOf, COMBINATIONS, distance, makeRuntime, normal, placesOf, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
 import * as tolerance from '../tolerances.js';
 
 const SHAPE = [6, 4, 5];
@@ -107,7 +107,7 @@ describe.each(COMBINATIONS)('diagnosis in $kind $dtype $layout', ({ kind, dtype,
   });
 
   it('computes where the module does', () => {
-    const own = createRuntime({ kind }), bn = make({ runtime: own });
+    const own = makeRuntime(kind), bn = make({ runtime: own });
     own.dispose();
     expect(() => diagnose(bn, data(), shape)).toThrow('runtime expected to be in use');
     expect(diagnose(bn, data(), shape, { runtime })).toEqual(diagnose(make(), data(), shape));

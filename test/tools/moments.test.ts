@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import {
-  addGradientSums, BatchNorm, type BatchNormOptions, createRuntime, type Floats, type GradientSums, type Moments,
+  addGradientSums, BatchNorm, type BatchNormOptions, type Floats, type GradientSums, type Moments,
   mergeMoments, moments,
 } from '../../src/index.js';
 import { inAnotherRealm } from '../host.js';
 import { normalise } from '../oracle.js';
 import { expectRefusal, type Refusal } from '../refusal.js';
 import {
-  arrayOf, COMBINATIONS, concatenate, distance, maskOf, normal, permute, placesOf, RUNTIMES, SHAPES, shapeIn, sizeOf,
+  arrayOf, COMBINATIONS, concatenate, distance, makeRuntime, maskOf, normal, permute, placesOf, RUNTIMES, SHAPES, shapeIn, sizeOf,
 } from '../setup.js';
 import * as tolerance from '../tolerances.js';
 
@@ -127,7 +127,7 @@ describe.each(COMBINATIONS)('moments in $kind $dtype $layout', ({ kind, dtype, l
       message: '"runtime" expected what createRuntime() returns, got Object',
       call: () => moments(arrayOf(dtype, [1, 2]), [1, 2], { runtime: {} as never }) },
     'a tensor of another runtime': { throws: TypeError, message: 'runtime',
-      call: () => moments(createRuntime({ kind }).tensor([1, 2], { dtype }), [1, 2], { runtime }) },
+      call: () => moments(makeRuntime(kind).tensor([1, 2], { dtype }), [1, 2], { runtime }) },
     'a tensor of another shape': { throws: RangeError, message: '"x" expected shape [2, 1], got [1, 2]',
       call: () => {
         const tensor = runtime.tensor([1, 2], { dtype });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { type Batch, BatchNorm, type BatchNormOptions, createRuntime, type Floats, recalibrate } from '../../src/index.js';
+import { type Batch, BatchNorm, type BatchNormOptions, type Floats, recalibrate } from '../../src/index.js';
 import { normalise } from '../oracle.js';
 import { expectRefusal, type Refusal } from '../refusal.js';
 import {
-  arrayOf, COMBINATIONS, distance, maskOf, normal, permute, placesOf, RUNTIMES, shapeIn, sizeOf,
+  arrayOf, COMBINATIONS, distance, makeRuntime, maskOf, normal, permute, placesOf, RUNTIMES, shapeIn, sizeOf,
 } from '../setup.js';
 import * as tolerance from '../tolerances.js';
 
@@ -211,7 +211,7 @@ describe.each(COMBINATIONS)('recalibration in $kind $dtype $layout', ({ kind, dt
   });
 
   it('computes where the module does', () => {
-    const own = createRuntime({ kind }), bn = make({ runtime: own });
+    const own = makeRuntime(kind), bn = make({ runtime: own });
     own.dispose();
     expect(() => recalibrate(bn, batches)).toThrow('runtime expected to be in use');
     recalibrate(bn, batches, { runtime });

@@ -1,8 +1,8 @@
 /** Batches that live in the memory of a runtime, passed to tools that make it grow. */
 import { describe, expect, it } from 'vitest';
-import { BatchNorm, createRuntime, diagnose, moments, recalibrate } from '../../src/index.js';
+import { BatchNorm, diagnose, moments, recalibrate } from '../../src/index.js';
 import { expectSame, fill, LEFT } from '../growth.js';
-import { arrayOf, COMBINATIONS, maskOf, normal, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
+import { arrayOf, COMBINATIONS, makeRuntime, maskOf, normal, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
 
 const SHAPE = [8, 400, 2], CHANNELS = 400, POSITIONS = 16;
 const NUMBERS = [1, 2, 3].map((seed) => normal(sizeOf(SHAPE), seed, 1, 2));
@@ -12,7 +12,7 @@ describe.each(COMBINATIONS.flatMap((combination) => LEFT.map((left) => ({ ...com
   ({ kind, dtype, layout, left }) => {
     const shape = shapeIn(layout, SHAPE), mask = maskOf(POSITIONS, 1);
     const prepare = () => {
-      const runtime = createRuntime({ kind }), place = runtime.tensor([POSITIONS / 4]);
+      const runtime = makeRuntime(kind), place = runtime.tensor([POSITIONS / 4]);
       const values = NUMBERS.map((numbers) => arrayOf(dtype, numbers));
       values[0]!.forEach((_, i) => { if (i % 7 === 0) values[0]![i] = Number.NaN; });
       const tensors = values.map((data) => runtime.tensor(shape, { dtype, data }));

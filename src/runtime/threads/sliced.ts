@@ -1,0 +1,152 @@
+/** Kernels that cut a call into parts, which a team works on, and merge partial sums in the order of slices. */
+import { BYTES, type DType, type Kernels, LANES, type Pointer } from '../kernels.js';
+import type { Memory } from '../memory.js';
+import {
+  type AnyKernel, ARGUMENTS, type Control, KERNEL, KERNELS, type KernelName, kernelIndex, MOST_ARGUMENTS, PARTS, STRIDE,
+} from './control.js';
+import { countOpen, merge } from './merge.js';
+import { type Cut, elementwiseCut, type Grid, MOST_SLICES, OUTER, sumsCut } from './slices.js';
+
+/** Who works on the parts of a job. */
+export interface Team {
+  /** Where a job is described. */
+  readonly control: Control;
+  /** The most threads that may ever work at once: each needs scratch. */
+  readonly most: number;
+  /** Before a call: how many threads it is worth sharing it with, the caller among them. */
+  begin(kernel: number, elements: number): number;
+  /** Returns when all parts of the job are done. `repeatable`: a part may be computed twice. */
+  run(kernels: readonly AnyKernel[], repeatable: boolean): void;
+  /** After a call. */
+  end(): void;
+}
+
+/**
+ * What the arguments of a kernel are: t a tensor, m a mask, c numbers per channel of type T, s sums per channel in f64. The others are
+ * numbers; the last six are outer, channels, inner, pitch, maskPitch and scratch.
+ */
+const ROLES: Record<KernelName, string> = {
+  moments: 'sstm.......', affine: 'tttmccc.......', reduce: 'ssttttmccc......', gradient: 'tttmccccc......',
+};
+
+/**
+ * The output of a kernel that may be one of its inputs, and those inputs: written over them, a part cannot be computed again. `reduce` may
+ * write g over dy all the same, since g in place of dy gives g.
+ */
+const OVER: Record<KernelName, readonly [number, ...number[]]> = { moments: [0], affine: [0, 1, 2], reduce: [2, 4, 5], gradient: [0, 1, 2] };
+
+/** Which argument of `moments` is the number of values per channel. */
+const COUNT_ARGUMENT = 4;
+
+/** Bytes between the scratch of two threads: neither shares a cache line with the other, nor a pair of lines. */
+const APART = 128;
+
+const lines = (bytes: number) => Math.ceil(bytes / 64) * 64;
+/** Bytes of a row of sums; a cache line more, since rows of 4 KiB fall into the same sets of an L1 cache. */
+const rowOf = (channels: number) => lines(8 * channels) + 64;
+
+/** The kernels over a team. Small calls are those of `kernels`. */
+export function slicedKernels(kernels: Record<DType, Kernels>, memory: Memory, team: Team, grid: Grid): Record<DType, Kernels> {
+  const table = (['float32', 'float64'] as const).flatMap((dtype) => KERNELS.map((name) => kernels[dtype][name] as AnyKernel));
+  return {
+    float32: slicedTable('float32', kernels.float32, table, memory, team, grid),
+    float64: slicedTable('float64', kernels.float64, table, memory, team, grid),
+  };
+}
+
+function slicedTable(
+  dtype: DType, kernels: Kernels, table: readonly AnyKernel[], memory: Memory, team: Team, grid: Grid,
+): Kernels {
+  const { control, most } = team;
+  const stride = (channels: number, inner: number) => lines(kernels.scratchBytes(channels, inner)) + APART;
+
+  /** Has a call worked on in parts. `numbers`: the arguments of the kernel. */
+  const split = (kernel: KernelName, cut: Cut, repeatable: boolean, numbers: readonly number[]) => {
+    const { length } = numbers, channels = numbers[length - 5]!, scratch = numbers[length - 1]!;
+    const apart = stride(channels, numbers[length - 4]!), row = rowOf(channels), sums = scratch + most * apart;
+    const counts = describe(control, dtype, kernel, cut, numbers, openIn(numbers[3]!, cut, numbers), sums, row);
+    control.numbers[STRIDE] = apart;
+    team.run(table, repeatable);
+    if (!cut.partial) return;
+    merge(new Float64Array(memory.buffer), numbers[0]! / 8, numbers[1]! / 8, sums / 8, row / 8, channels, control.numbers[PARTS]!, counts);
+  };
+
+  /** Positions of each part of moments that count. */
+  const openIn = (mask: Pointer, { axis }: Cut, numbers: readonly number[]) => {
+    const [outer, , inner, , maskPitch] = numbers.slice(-6) as [number, number, number, number, number];
+    // Positions are cut where there is one sample.
+    const across = axis === OUTER ? inner : outer, lanes = LANES[dtype], bytes = new DataView(memory.buffer);
+    return (start: number, end: number) => {
+      if (mask === 0) return (end - start) * across;
+      return axis === OUTER
+        ? countOpen(bytes, mask + start * maskPitch, end - start, inner, maskPitch, lanes)
+        : countOpen(bytes, mask + start / lanes, 1, end - start, 0, lanes);
+    };
+  };
+
+  const cutUp = (kernel: KernelName): AnyKernel => {
+    const whole = kernels[kernel] as AnyKernel, index = kernelIndex(kernel, dtype), at = ROLES[kernel].length - 6, [out, ...inputs] = OVER[kernel];
+    return (...numbers) => {
+      const outer = numbers[at]!, channels = numbers[at + 1]!, inner = numbers[at + 2]!, size = outer * channels * inner;
+      const threads = team.begin(index, size);
+      const cut = kernel === 'moments' || kernel === 'reduce'
+        ? sumsCut(kernel, outer, channels, inner, threads, grid)
+        : elementwiseCut(outer, channels, inner, threads);
+      if (cut.starts.length < 3) whole(...numbers);
+      else split(kernel, cut, numbers[out] === 0 || inputs.every((input) => numbers[input] !== numbers[out]), numbers);
+      team.end();
+    };
+  };
+
+  return {
+    ...kernels,
+    moments: cutUp('moments'),
+    affine: cutUp('affine'),
+    reduce: cutUp('reduce'),
+    gradient: cutUp('gradient'),
+    scratchBytes(channels, inner, elements = Infinity) {
+      const slices = Math.min(MOST_SLICES, Math.floor(elements / grid.slice));
+      return most * stride(channels, inner) + (slices > 1 ? 2 * slices * rowOf(channels) : 0);
+    },
+    small: kernels,
+    least: grid.least,
+  };
+}
+
+/**
+ * Writes a job. Partial sums go to `sums`, two rows for each part.
+ *
+ * @returns values per channel of each part of `moments`, of which those of nothing are left out; otherwise null
+ */
+function describe(
+  { numbers: job }: Control, dtype: DType, kernel: KernelName, { axis, starts, partial }: Cut, numbers: readonly number[],
+  open: (start: number, end: number) => number, sums: Pointer, row: number,
+): number[] | null {
+  const { length } = numbers, inner = numbers[length - 4]!, pitch = numbers[length - 3]!, maskPitch = numbers[length - 2]!;
+  const bytes = BYTES[dtype], counts = partial && kernel === 'moments' ? [] as number[] : null;
+  const steps: Record<string, number> = [
+    { t: pitch * bytes, m: maskPitch },
+    { t: inner * bytes, c: bytes, s: 8 },
+    { t: bytes, m: 1 / LANES[dtype] },
+  ][axis]!;
+  // 0 is the address of what is absent.
+  const step = numbers.map((number, k) => (number && steps[ROLES[kernel][k]!]) || 0);
+  let parts = 0;
+  for (let i = 0; i + 1 < starts.length; i++) {
+    const start = starts[i]!, end = starts[i + 1]!, count = counts && open(start, end), at = ARGUMENTS + MOST_ARGUMENTS * parts;
+    if (count === 0) continue;
+    for (let k = 0; k < length; k++) job[at + k] = numbers[k]! + start * step[k]!;
+    if (partial) {
+      job[at] = sums + 2 * row * parts;
+      job[at + 1] = job[at]! + row;
+    }
+    job[at + length - 6 + axis] = end - start;
+    if (count) {
+      job[at + COUNT_ARGUMENT] = count;
+      counts!.push(count);
+    }
+    parts++;
+  }
+  job.set([kernelIndex(kernel, dtype), parts, length], KERNEL);
+  return counts;
+}
