@@ -8,8 +8,10 @@ export class Bars {
   readonly #times = new Map<Side | 'copy', number>();
   readonly #rows = new Map(Array.from(document.querySelectorAll<HTMLElement>('[data-side]'), (row) => [row.dataset.side as Side, row]));
 
-  constructor({ tfjs, operation }: Race) {
-    for (const side of this.#rows.keys()) this.#setTime(side, side === 'tfjs' && !tfjs ? 'not selected' : '…');
+  constructor({ tfjs, threads, operation }: Race) {
+    const absent = new Set<Side>([...(tfjs ? [] : ['tfjs' as const]), ...(threads > 1 ? [] : ['threads' as const])]);
+    for (const side of this.#rows.keys()) this.#setTime(side, absent.has(side) ? 'not selected' : '…');
+    setText('speed-thread-count', String(Math.max(threads, 2)));
     setText('copy-time', '…');
     setText('speed-factor', '…');
     setText('speed-note', tfjs && operation === 'backward' ? 'The backward of TensorFlow.js includes a forward.' : '');

@@ -1,6 +1,6 @@
 /** Types and functions that the sides of a race share. */
 export type Operation = 'train' | 'eval' | 'backward';
-export type Side = 'tensor' | 'array' | 'javascript' | 'tfjs';
+export type Side = 'tensor' | 'threads' | 'array' | 'javascript' | 'tfjs';
 
 export interface Race {
   readonly layout: 'channels-first' | 'channels-last';
@@ -10,6 +10,8 @@ export interface Race {
   /** Height and width. */
   readonly size: number;
   readonly tfjs: boolean;
+  /** Of the side of that name; 1: it does not take part. */
+  readonly threads: number;
 }
 
 export type RaceReport =

@@ -1,5 +1,5 @@
 /** Runs a race, one side after the other. Each race has a worker of its own. */
-import { BatchNorm, createRuntime } from 'batchnorm-wasm';
+import { BatchNorm, createRuntime, createThreadedRuntime, type Runtime } from 'batchnorm-wasm';
 import { random, standardNormal } from '../../test/random.js';
 import { lengthOf, type Race, type RaceReport, type Runner, type Side, shapeOf } from './race.js';
 
@@ -12,10 +12,11 @@ addEventListener('message', async ({ data: race }: MessageEvent<Race>) => {
   const data = normalNumbers(lengthOf(race));
   report({ type: 'time', side: 'copy', milliseconds: measure(copy(data)) });
   const sides: [Side, () => Runner | Promise<Runner>][] = [
-    ['tensor', () => tensors(race, data, 'wasm-simd')],
+    ['tensor', () => tensors(race, data, createRuntime({ kind: 'wasm-simd' }))],
     ['array', () => arrays(race, data)],
-    ['javascript', () => tensors(race, data, 'javascript')],
+    ['javascript', () => tensors(race, data, createRuntime({ kind: 'javascript' }))],
   ];
+  if (race.threads > 1) sides.splice(1, 0, ['threads', () => onThreads(race, data)]);
   if (race.tfjs) sides.push(['tfjs', async () => (await import('./speed-tfjs.js')).tfjs(race, data)]);
   for (const [side, prepare] of sides) {
     try {
@@ -57,8 +58,7 @@ function copy(data: Float32Array): Runner {
 }
 
 /** Data in the runtime's memory. */
-function tensors(race: Race, data: Float32Array, kind: 'wasm-simd' | 'javascript'): Runner {
-  const runtime = createRuntime({ kind });
+function tensors(race: Race, data: Float32Array, runtime: Runtime): Runner {
   const bn = new BatchNorm(race.channels, { runtime, layout: race.layout });
   const x = runtime.tensor(shapeOf(race), { data }), out = runtime.tensor(shapeOf(race));
   const forward = () => { bn.forward(x, { out }); };
@@ -66,6 +66,14 @@ function tensors(race: Race, data: Float32Array, kind: 'wasm-simd' | 'javascript
   forward();
   const dy = race.operation === 'backward' ? runtime.tensor(shapeOf(race), { data }) : null;
   return { run: dy ? () => { bn.backward(dy, { out }); } : forward, dispose: () => runtime.dispose() };
+}
+
+/** The same on several threads, once they have started. */
+async function onThreads(race: Race, data: Float32Array): Promise<Runner> {
+  const runtime = createThreadedRuntime({ threads: race.threads });
+  await runtime.ready;
+  if (runtime.threads < race.threads) throw new Error(`Only ${runtime.threads} of ${race.threads} threads have started.`);
+  return tensors(race, data, runtime);
 }
 
 /** Data in arrays of JavaScript, copied in and out. */

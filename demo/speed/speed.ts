@@ -9,6 +9,7 @@ const MOST_VALUES = 1 << 26;
 /** @param onBusy - called when a race begins and when it has ended */
 export function bindSpeed(onBusy: (busy: boolean) => void): void {
   const form = element<HTMLFormElement>('speed-form'), button = element<HTMLButtonElement>('speed-run');
+  prepareThreads();
   let stop: (() => void) | null = null;
   form.addEventListener('input', () => { if (!stop) showSize(readForm()); });
   form.addEventListener('submit', (event) => {
@@ -37,6 +38,20 @@ export function bindSpeed(onBusy: (busy: boolean) => void): void {
   }
 }
 
+/** As many threads as there are cores; where the page may not share memory, one and the reason. */
+function prepareThreads(): void {
+  const slider = element<HTMLInputElement>('speed-threads'), cores = navigator.hardwareConcurrency || 2;
+  const show = () => setText('speed-threads-value', slider.value);
+  slider.max = String(Math.max(cores, 2));
+  if (!crossOriginIsolated) {
+    slider.value = '1';
+    slider.disabled = true;
+    setText('speed-threads-note', 'Threads need a page with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp.');
+  }
+  slider.addEventListener('input', show);
+  show();
+}
+
 function readForm(): Race {
   const number = (id: string) => element<HTMLInputElement>(id).valueAsNumber;
   return {
@@ -44,6 +59,7 @@ function readForm(): Race {
     layout: element<HTMLSelectElement>('speed-layout').value as Race['layout'],
     operation: element<HTMLSelectElement>('speed-operation').value as Race['operation'],
     tfjs: element<HTMLInputElement>('speed-tfjs').checked,
+    threads: number('speed-threads'),
   };
 }
 
