@@ -5,7 +5,7 @@ import { batchNorm } from '../mnist/batchnorm-op.js';
 import type { Activation } from '../mnist/network.js';
 import { type Conclusion, distinct, experiment, median, type Panel, percent, percentRange, type Row, type Table } from './experiment.js';
 import { LABELS } from './sweep.js';
-import { type Conditions, FULL, networkOf, QUICK, type Scale, testAccuracy, trainSteps } from './training.js';
+import { type Conditions, FULL, networkOf, outcomeOf, QUICK, type Scale } from './training.js';
 
 export interface SynchronisedRow extends Row {
   readonly net: string;
@@ -37,15 +37,7 @@ export const synchronisedBatches = experiment<Settings, SynchronisedRow>({
   ticks: ({ steps, sizes }) => 2 * ACTIVATIONS.length * sizes.length * steps,
   run: (settings, seed, tick) => ACTIVATIONS.flatMap((activation) => settings.sizes.flatMap((at) => [false, true].map((synchronised) => {
     const conditions: Conditions = { activation, layers: 3, learningRate: RATES[activation], stddev: 0.1, batchSize: RANKS * at, steps: settings.steps };
-    const network = networkOf(conditions, 'batch', seed, overRanks(at, synchronised));
-    let done = 0;
-    const { finite } = trainSteps(network, conditions, seed, () => {
-      done++;
-      tick();
-    });
-    for (; done < conditions.steps; done++) tick();
-    const accuracy = finite ? testAccuracy(network, seed, settings) : 0;
-    network.dispose();
+    const { accuracy } = outcomeOf(networkOf(conditions, 'batch', seed, overRanks(at, synchronised)), conditions, seed, settings, tick);
     return { seed, net: LABELS[activation], at, synchronised, accuracy };
   }))),
   conclude,

@@ -83,7 +83,11 @@ export function statisticsBatches(count: number, seed: number): Batch[] {
 
 /** One run from start to end. Calls `tick` once per step, including the steps that a diverged run skips. */
 export function train(conditions: Conditions, norm: Normalisation, seed: number, scale: Scale, tick: () => void): Outcome {
-  const network = networkOf(conditions, norm, seed);
+  return outcomeOf(networkOf(conditions, norm, seed), conditions, seed, scale, tick);
+}
+
+/** Trains a network as `train` does, and disposes of it. */
+export function outcomeOf(network: Network, conditions: Conditions, seed: number, scale: Scale, tick: () => void): Outcome {
   let done = 0;
   const { finite } = trainSteps(network, conditions, seed, () => {
     done++;

@@ -1,22 +1,12 @@
 /** What the fuzzer draws: a layer, and calls on it. Plain data, so that a failure can be shrunk, printed and kept. */
 import fc from 'fast-check';
+import type { Settings } from '../../src/batchnorm/options.js';
 import { FAMILIES, type Family } from './families.js';
 import { MISTAKES, type Mistake } from './mistakes.js';
 
 /** The constructor's options as JSON. */
-export interface LayerScenario {
+export interface LayerScenario extends Readonly<Omit<Settings, 'debias' | 'renorm'>> {
   readonly channels: number;
-  readonly dtype: 'float32' | 'float64';
-  readonly layout: 'channels-first' | 'channels-last';
-  readonly eps: number;
-  readonly momentum: number | null;
-  readonly runningVariance: 'unbiased' | 'biased';
-  readonly weight: boolean;
-  readonly bias: boolean;
-  readonly trackRunningStats: boolean;
-  readonly activation: 'none' | 'relu';
-  readonly onSingleValue: 'error' | 'running' | 'zero';
-  readonly onNonFinite: 'propagate' | 'skip' | 'error';
   readonly renorm: { readonly rMax: number; readonly dMax: number } | null;
   /** Of weight, bias and running statistics. */
   readonly seed: number;
