@@ -100,7 +100,7 @@ export function outcomeOf(network: Network, conditions: Conditions, seed: number
 }
 
 /** With the statistics of Alg. 2. */
-export function testAccuracy(network: Network, seed: number, scale: Scale): number {
+function testAccuracy(network: Network, seed: number, scale: Scale): number {
   const test = testBatch(scale.testImages), statistics = statisticsBatches(scale.statisticsBatches, seed);
   estimatePopulation(network, statistics);
   for (const bn of network.norms) bn.eval();

@@ -6,7 +6,7 @@ import type { Floats, Pointer } from '../runtime/kernels.js';
 import type { Block, Group } from './blocks.js';
 import { type ChannelRange, type ChannelTable, FIELDS, INTERCEPT, MEAN, RSTD, SLOPE, VARIANCE } from './channel-table.js';
 import { type ChannelMemory, type ChannelValues, gather, openAt } from './channel-values.js';
-import { spanOf } from './formulas.js';
+import { isExtreme, spanOf } from './formulas.js';
 import type { Operand } from './operands.js';
 
 /** Below `variance`, squares may have lost digits. Values beyond `constant` do not differ by so little, unless they are equal. */
@@ -17,10 +17,9 @@ const LEAST = {
 
 /** The channels of a range whose 1 / std is beyond what kernels compute with, in the type of `shift`. */
 export function extremesOf(table: ChannelTable, shift: Floats, { channelStart, channels }: ChannelRange): number[] {
-  const { least, most } = spanOf(shift), found: number[] = [];
+  const span = spanOf(shift), found: number[] = [];
   for (let c = 0, i = FIELDS * channelStart + RSTD; c < channels; c++, i += FIELDS) {
-    const rstd = table[i]!;
-    if (rstd > most || (rstd < least && rstd > 0)) found.push(c);
+    if (isExtreme(table[i]!, span)) found.push(c);
   }
   return found;
 }

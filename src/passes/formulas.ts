@@ -92,8 +92,18 @@ function held(slope: number, type: Floats): number {
 /** The 1 / std with which kernels compute, by bytes of an element: with others squares of it, or of x, leave the range of a type. */
 const SPAN = { 4: { least: 2 ** -60, most: 2 ** 60 }, 8: { least: 2 ** -500, most: 2 ** 500 } } as const;
 
-export function spanOf(type: Floats): { readonly least: number; readonly most: number } {
+export interface Span {
+  readonly least: number;
+  readonly most: number;
+}
+
+export function spanOf(type: Floats): Span {
   return SPAN[type.BYTES_PER_ELEMENT as 4 | 8];
+}
+
+/** Whether 1 / std is beyond what kernels compute with. 0: the variance is 0 or infinite, and the slope is 0 as well. */
+export function isExtreme(rstd: number, { least, most }: Span): boolean {
+  return rstd > most || (rstd < least && rstd > 0);
 }
 
 /**
@@ -105,7 +115,7 @@ export function spanOf(type: Floats): { readonly least: number; readonly most: n
 export function affineCoefficients(
   shift: Floats, scale: Floats, offset: Floats, table: ChannelTable, range: ChannelRange,
 ): boolean {
-  const { channelStart: start, channels } = range, { least, most } = spanOf(shift);
+  const { channelStart: start, channels } = range, span = spanOf(shift);
   let extreme = false;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
     const mean = table[i + MEAN]!, slope = held(table[i + SLOPE]!, scale);
@@ -113,7 +123,7 @@ export function affineCoefficients(
     scale[c] = slope;
     offset[c] = table[i + INTERCEPT]! - (mean - shift[c]!) * slope;
     const rstd = table[i + RSTD]!;
-    if (rstd > most || (rstd < least && rstd > 0)) extreme = true;
+    if (isExtreme(rstd, span)) extreme = true;
   }
   return extreme;
 }
@@ -185,12 +195,12 @@ export function averageBatch(
 
 /** shift = mean, rounded to its type. Returns what `affineCoefficients` does. */
 export function meanShift(shift: Floats, table: ChannelTable, range: ChannelRange): boolean {
-  const { channelStart: start, channels } = range, { least, most } = spanOf(shift);
+  const { channelStart: start, channels } = range, span = spanOf(shift);
   let extreme = false;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
     shift[c] = table[i + MEAN]!;
     const rstd = table[i + RSTD]!;
-    if (rstd > most || (rstd < least && rstd > 0)) extreme = true;
+    if (isExtreme(rstd, span)) extreme = true;
   }
   return extreme;
 }
@@ -232,7 +242,7 @@ export function gradientCoefficients(
 ): readonly number[] {
   const { channelStart: start, channels } = range;
   const inverse = 1 / n;
-  let beyond: readonly number[] = NONE;
+  const beyond: number[] = [];
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
     const a = n === 1 ? 0 : held(table[i + SLOPE]!, p), rstd = table[i + RSTD]!;
     // In this order the product of two large and two small factors stays within float64.
@@ -240,9 +250,9 @@ export function gradientCoefficients(
     p[c] = a;
     q[c] = b;
     r[c] = -a * total[c]! * inverse - (table[i + MEAN]! - shift[c]!) * b;
-    if (Number.isFinite(b) && !(Number.isFinite(q[c]!) && Number.isFinite(r[c]!))) beyond = [...beyond, c];
+    if (Number.isFinite(b) && !(Number.isFinite(q[c]!) && Number.isFinite(r[c]!))) beyond.push(c);
   }
-  return beyond;
+  return beyond.length > 0 ? beyond : NONE;
 }
 
 /** The same at fixed statistics, dx = slope * dy: Alg. 2 line 11 is linear in x. */
