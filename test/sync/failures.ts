@@ -5,7 +5,7 @@
 import { expect, it } from 'vitest';
 import { BatchNorm, type BatchNormOptions, type Floats, forwardParts, type Gradients } from '../../src/index.js';
 import { type Group, gatherNumbers, sumOver, syncBackward, syncForward, syncStep } from '../../src/sync/index.js';
-import { normal } from '../setup.js';
+import { normal } from '../data.js';
 
 const C = 3;
 const SHAPE = [4, C, 2];

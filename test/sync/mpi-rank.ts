@@ -2,7 +2,7 @@
 import koffi from 'koffi';
 import { BatchNorm, backwardParts, type Floats, forwardParts } from '../../src/index.js';
 import { type Group, gatherNumbers, mpiGroup, sumOver, syncBackward, syncBackwardBlocking, syncForward, syncForwardBlocking, syncStep } from '../../src/sync/index.js';
-import { arrayOf, DTYPES, LAYOUTS, maskOf, normal, shapeIn } from '../setup.js';
+import { arrayOf, DTYPES, LAYOUTS, maskOf, normal, shapeIn } from '../data.js';
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a, bits) === JSON.stringify(b, bits);
 /** Arrays as their bytes, so that NaN and -0 count. */

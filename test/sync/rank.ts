@@ -6,7 +6,7 @@ import { connect } from '@nats-io/transport-node';
 import { Redis } from 'ioredis';
 import { BatchNorm } from '../../src/index.js';
 import { type Group, natsGroup, redisGroup, sumOver, syncBackward, syncForward, syncStep } from '../../src/sync/index.js';
-import { normal } from '../setup.js';
+import { normal } from '../data.js';
 
 const [engine, port, run = '', rank, size] = process.argv.slice(2);
 const options = { run, rank: Number(rank), size: Number(size), timeout: 20_000 };

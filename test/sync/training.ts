@@ -1,7 +1,7 @@
 /** A few steps of training that any kind of rank can make: what it ends with is the same text on all ranks, or it is wrong. */
 import { BatchNorm, backwardParts, forwardParts } from '../../src/index.js';
 import { type Group, gatherNumbers, sumOver, syncBackward, syncForward, syncStep } from '../../src/sync/index.js';
-import { arrayOf, DTYPES, LAYOUTS, maskOf, normal, shapeIn } from '../setup.js';
+import { arrayOf, DTYPES, LAYOUTS, maskOf, normal, shapeIn } from '../data.js';
 
 /** Bits as text. */
 const text = (values: ArrayLike<number>) => Array.from(values, (value) => (Object.is(value, -0) ? '-0' : String(value))).join(' ');
