@@ -15,8 +15,6 @@ import type { Operand } from './operands.js';
 import type { Scratch } from './scratch.js';
 import type { GradientSums } from './statistics.js';
 
-/** No channels. One list, so that the usual case is told by a comparison. */
-
 /** Where a pass works: the kernels and their scratch, and what is true of all its tensors. */
 export interface PassMemory {
   readonly engine: Engine;

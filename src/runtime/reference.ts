@@ -1,5 +1,7 @@
 import type { DType, Floats, Kernels } from './kernels.js';
 import type { Memory } from './memory.js';
+import { maskedMoments, planeMoments, rowMoments } from './reference-moments.js';
+import { planeAffine, planeGradient, planeSums, rowAffine, rowGradient, rowSums } from './reference-walks.js';
 
 /** The kernels in plain TypeScript over any memory: fallback, oracle of the tests and baseline of the benchmark. */
 export function reference(memory: Memory): Record<DType, Kernels> {
@@ -101,146 +103,12 @@ function plainKernels(memory: Memory, FloatArray: Float32ArrayConstructor | Floa
   };
 }
 
-/**
- * Values whose sum is added up before it joins those of others: with sqrt(n) of them, n additions err by 2 sqrt(n) roundings
- * instead of n.
- */
-function blockOf(n: number): number {
-  return Math.ceil(Math.sqrt(n));
-}
-
-/** Mean and m2 of a channel: what the first mean missed is put right (Chan, Golub & LeVeque 1983, eq. 1.7). */
-function settle(mean: Float64Array, m2: Float64Array, c: number, center: number, missed: number, squares: number, n: number): void {
-  mean[c] = center + missed / n;
-  m2[c] = Math.max(squares - missed * (missed / n), 0);
-}
-
-/** Two passes over the positions that count. */
-function maskedMoments(
-  mean: Float64Array, m2: Float64Array, x: Floats, masked: Uint8Array, n: number,
-  outer: number, channels: number, inner: number, pitch: number,
-): void {
-  const block = blockOf(n);
-  for (let c = 0; c < channels; c++) {
-    const over = (add: (value: number) => void) => {
-      for (let o = 0; o < outer; o++) {
-        for (let i = 0; i < inner; i++) if (masked[o * inner + i] === 0) add(x[o * pitch + c * inner + i]!);
-      }
-    };
-    let total = 0, missed = 0, squares = 0, d = 0, dd = 0, seen = 0;
-    over((value) => { total += value; });
-    const center = total / n;
-    over((value) => {
-      d += value - center;
-      dd += (value - center) ** 2;
-      if (++seen % block !== 0 && seen !== n) return;
-      missed += d;
-      squares += dd;
-      d = dd = 0;
-    });
-    settle(mean, m2, c, center, missed, squares, n);
-  }
-}
-
 /** 0 where masked. */
 function clear(values: Floats, masked: Uint8Array, outer: number, channels: number, inner: number, pitch: number): void {
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {
       if (masked[o * inner + i] === 0) continue;
       for (let c = 0; c < channels; c++) values[o * pitch + c * inner + i] = 0;
-    }
-  }
-}
-
-/** Two passes. */
-function planeMoments(
-  mean: Float64Array, m2: Float64Array, x: Floats, outer: number, channels: number, inner: number, pitch: number,
-): void {
-  const n = outer * inner, block = blockOf(n);
-  for (let c = 0; c < channels; c++) {
-    let total = 0;
-    for (let o = 0; o < outer; o++) {
-      const start = o * pitch + c * inner, end = start + inner;
-      for (let i = start; i < end; i++) total += x[i]!;
-    }
-    const center = total / n;
-    let missed = 0, squares = 0, d = 0, dd = 0, seen = 0;
-    for (let o = 0; o < outer; o++) {
-      const start = o * pitch + c * inner, end = start + inner;
-      for (let from = start; from < end; from += block) {
-        const to = Math.min(from + block, end);
-        for (let i = from; i < to; i++) {
-          const value = x[i]! - center;
-          d += value;
-          dd += value * value;
-        }
-        seen += to - from;
-        if (seen < block && o < outer - 1) continue;
-        missed += d;
-        squares += dd;
-        d = dd = seen = 0;
-      }
-    }
-    settle(mean, m2, c, center, missed, squares, n);
-  }
-}
-
-/** The same row by row, since the channels of a row lie side by side. */
-function rowMoments(
-  mean: Float64Array, m2: Float64Array, x: Floats, outer: number, channels: number, _inner: number, pitch: number,
-): void {
-  mean.fill(0);
-  m2.fill(0);
-  for (let o = 0; o < outer; o++) {
-    const row = o * pitch;
-    for (let c = 0; c < channels; c++) mean[c]! += x[row + c]!;
-  }
-  for (let c = 0; c < channels; c++) mean[c]! /= outer;
-  const missed = new Float64Array(channels), d = new Float64Array(channels), dd = new Float64Array(channels), block = blockOf(outer);
-  for (let o = 0; o < outer; o++) {
-    const row = o * pitch;
-    for (let c = 0; c < channels; c++) {
-      const value = x[row + c]! - mean[c]!;
-      d[c]! += value;
-      dd[c]! += value * value;
-    }
-    if ((o + 1) % block !== 0 && o + 1 !== outer) continue;
-    for (let c = 0; c < channels; c++) {
-      missed[c]! += d[c]!;
-      m2[c]! += dd[c]!;
-    }
-    d.fill(0);
-    dd.fill(0);
-  }
-  for (let c = 0; c < channels; c++) settle(mean, m2, c, mean[c]!, missed[c]!, m2[c]!, outer);
-}
-
-function planeAffine(
-  y: Floats, x: Floats, shift: Floats, scale: Floats, offset: Floats,
-  outer: number, channels: number, inner: number, pitch: number, z: Floats | null,
-): void {
-  for (let o = 0; o < outer; o++) {
-    for (let c = 0; c < channels; c++) {
-      const k = shift[c]!, a = scale[c]!, b = offset[c]!;
-      const start = o * pitch + c * inner, end = start + inner;
-      if (z) for (let i = start; i < end; i++) y[i] = (x[i]! - k) * a + b + z[i]!;
-      else for (let i = start; i < end; i++) y[i] = (x[i]! - k) * a + b;
-    }
-  }
-}
-
-function rowAffine(
-  y: Floats, x: Floats, shift: Floats, scale: Floats, offset: Floats,
-  outer: number, channels: number, _inner: number, pitch: number, z: Floats | null,
-): void {
-  for (let o = 0; o < outer; o++) {
-    const row = o * pitch;
-    if (z) {
-      for (let c = 0; c < channels; c++) {
-        y[row + c] = (x[row + c]! - shift[c]!) * scale[c]! + offset[c]! + z[row + c]!;
-      }
-    } else {
-      for (let c = 0; c < channels; c++) y[row + c] = (x[row + c]! - shift[c]!) * scale[c]! + offset[c]!;
     }
   }
 }
@@ -258,66 +126,5 @@ function rectify(g: Floats, y: Floats, outer: number, slice: number, pitch: numb
   for (let o = 0; o < outer; o++) {
     const start = o * pitch, end = start + slice;
     for (let i = start; i < end; i++) if (y[i]! <= 0) g[i] = 0;
-  }
-}
-
-function planeSums(
-  total: Float64Array, dot: Float64Array, g: Floats, x: Floats, shift: Floats,
-  outer: number, channels: number, inner: number, pitch: number,
-): void {
-  for (let c = 0; c < channels; c++) {
-    const k = shift[c]!;
-    let sum = 0, products = 0;
-    for (let o = 0; o < outer; o++) {
-      const start = o * pitch + c * inner, end = start + inner;
-      for (let i = start; i < end; i++) {
-        const value = g[i]!;
-        sum += value;
-        products += value * (x[i]! - k);
-      }
-    }
-    total[c] = sum;
-    dot[c] = products;
-  }
-}
-
-function rowSums(
-  total: Float64Array, dot: Float64Array, g: Floats, x: Floats, shift: Floats,
-  outer: number, channels: number, _inner: number, pitch: number,
-): void {
-  total.fill(0);
-  dot.fill(0);
-  for (let o = 0; o < outer; o++) {
-    const row = o * pitch;
-    for (let c = 0; c < channels; c++) {
-      const value = g[row + c]!;
-      total[c]! += value;
-      dot[c]! += value * (x[row + c]! - shift[c]!);
-    }
-  }
-}
-
-function planeGradient(
-  dx: Floats, g: Floats, x: Floats, shift: Floats, p: Floats, q: Floats, r: Floats,
-  outer: number, channels: number, inner: number, pitch: number,
-): void {
-  for (let o = 0; o < outer; o++) {
-    for (let c = 0; c < channels; c++) {
-      const k = shift[c]!, a = p[c]!, b = q[c]!, d = r[c]!;
-      const start = o * pitch + c * inner, end = start + inner;
-      for (let i = start; i < end; i++) dx[i] = g[i]! * a + ((x[i]! - k) * b + d);
-    }
-  }
-}
-
-function rowGradient(
-  dx: Floats, g: Floats, x: Floats, shift: Floats, p: Floats, q: Floats, r: Floats,
-  outer: number, channels: number, _inner: number, pitch: number,
-): void {
-  for (let o = 0; o < outer; o++) {
-    const row = o * pitch;
-    for (let c = 0; c < channels; c++) {
-      dx[row + c] = g[row + c]! * p[c]! + ((x[row + c]! - shift[c]!) * q[c]! + r[c]!);
-    }
   }
 }
