@@ -1,8 +1,9 @@
 /** The backward of a layer, of whole batches and of parts of them. */
 import { checkBoolean, checkOptions, wrongKind, wrongValue } from '../checks.js';
+import * as passes from '../passes/backward.js';
 import { parameterGradients } from '../passes/formulas.js';
 import type { Operands } from '../passes/operands.js';
-import * as passes from '../passes/passes.js';
+import type { PassMemory } from '../passes/pass.js';
 import type { GradientSums } from '../passes/statistics.js';
 import {
   checkKept, checkOverlap, floatsIn, floatsOf, inputOf, outputOf, releaseOnThrow, resultOf, sameMemory, type Values, valuesLike,
@@ -149,7 +150,7 @@ function isEmpty({ normalisation: { count }, saved: { shape, mask } }: Context):
 
 function run<T extends { x: Values; dy: Values; output: Values | null }>(
   layer: LayerState, engine: Engine, { saved: { shape, mask } }: Context, tensors: T,
-  pass: (memory: passes.PassMemory, operands: Operands<T>) => void,
+  pass: (memory: PassMemory, operands: Operands<T>) => void,
 ): void {
   const geometry = geometryOf(shape, layer.settings.layout, layer.channels);
   layer.workspace(engine).use(geometry, tensors, mask, pass);

@@ -1,6 +1,6 @@
 import { column, MEAN, VARIANCE } from '../passes/channel-table.js';
 import type { CountedMask } from '../passes/mask.js';
-import type { Normalisation } from '../passes/passes.js';
+import type { Normalisation } from '../passes/pass.js';
 import type { Values } from '../passes/values.js';
 
 /** What one forward call leaves for its backward. Immutable, independent of later calls and of the layer's mode. */

@@ -3,8 +3,8 @@
 import { checkBoolean, checkOptions, isArray } from '../checks.js';
 import { areFinite, checkFinite, copyMoments, copyRunning } from '../passes/channel-table.js';
 import { normalise, type Renormalisation, renormalise, updateRunning } from '../passes/formulas.js';
+import * as passes from '../passes/forward.js';
 import { bytesLike, countValid, maskFrom } from '../passes/mask.js';
-import * as passes from '../passes/passes.js';
 import type { Moments } from '../passes/statistics.js';
 import {
   checkOverlap, floatsIn, inputOf, outputOf, releaseOnThrow, resultOf, sameMemory, type Values, valuesLike, valuesOf,

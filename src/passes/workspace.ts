@@ -4,7 +4,7 @@ import type { Memory } from '../runtime/memory.js';
 import { MOST_CHANNELS } from './blocks.js';
 import { type CountedMask, MemoryMask, UNMASKED } from './mask.js';
 import { inPlace, type Operands, type Tensors, throughStage } from './operands.js';
-import type { PassMemory } from './passes.js';
+import type { PassMemory } from './pass.js';
 import { Scratch } from './scratch.js';
 
 /** The memory of passes: allocates what one needs, and frees it whatever happens. */

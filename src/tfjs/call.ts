@@ -1,9 +1,11 @@
 /** One call on the tensors of a tfjs backend: forward, backward and moving statistics, by the passes. */
+import * as backwardPass from '../passes/backward.js';
 import { type ChannelTable, column, copyRunning, FIELDS, MEAN, newTable, SLOPE, VARIANCE } from '../passes/channel-table.js';
 import { parameterGradients, statisticsGradients, throughStatistics, updateRunning } from '../passes/formulas.js';
+import * as forwardPass from '../passes/forward.js';
 import type { CountedMask } from '../passes/mask.js';
 import type { Operands } from '../passes/operands.js';
-import * as passes from '../passes/passes.js';
+import type { Normalisation, PassMemory } from '../passes/pass.js';
 import type { GradientSums } from '../passes/statistics.js';
 import type { Values } from '../passes/values.js';
 import type { Geometry } from '../runtime/kernels.js';
@@ -48,12 +50,12 @@ export function forward(
   }
   const measured = mode === 'running' || mask !== null;
   if (mode === 'batch' && mask !== null && count > 0) {
-    workspace.use(geometry, { x: x() }, mask, (memory, operands) => { passes.measure(memory, operands.x, table); });
+    workspace.use(geometry, { x: x() }, mask, (memory, operands) => { forwardPass.measure(memory, operands.x, table); });
   }
   workspace.use(geometry, { x: x(), y: y(), residual: null }, null, (memory, operands) => {
     const { gamma, beta, mean, variance } = parameters;
     if (mode === 'running') copyRunning(table, mean!(), variance!());
-    passes.forward(memory, operands, {
+    forwardPass.forward(memory, operands, {
       table, weight: gamma?.() ?? null, bias: beta?.() ?? null, eps, floor: Number.NEGATIVE_INFINITY, renorm: null,
     }, measured);
     const [meanOut, varianceOut] = statistics;
@@ -97,7 +99,7 @@ export function backward(device: Device, call: Call, x: Source, incoming: Incomi
     if (plain) {
       const tensors = { x: x(), dy: incoming.dy(), dx: outgoing.dx(), dresidual: null, output: null };
       run(device, call, tensors, (memory, operands, normalisation) => {
-        passes.backward(memory, operands, normalisation, { dweight, dbias });
+        backwardPass.backward(memory, operands, normalisation, { dweight, dbias });
       });
     } else {
       backwardOfStatistics(device, call, x, incoming, outgoing.dx, dweight, dbias);
@@ -114,7 +116,7 @@ function isZero(values: Float32Array): boolean {
 
 function run<T extends Record<string, Values | null>>(
   { workspace }: Device, { geometry, mode, count, table }: Call, tensors: T,
-  pass: (memory: passes.PassMemory, operands: Operands<T>, normalisation: passes.Normalisation) => void,
+  pass: (memory: PassMemory, operands: Operands<T>, normalisation: Normalisation) => void,
 ): void {
   const normalisation = { mode, count, table, relu: false, residual: false, renorm: null };
   workspace.use(geometry, tensors, null, (memory, operands) => { pass(memory, operands, normalisation); });
@@ -134,7 +136,7 @@ function backwardOfStatistics(
   const { channels } = geometry, all = { channelStart: 0, channels };
   const sums: GradientSums = { total: new Float64Array(channels), dot: new Float64Array(channels) };
   run(device, call, { x: x(), dy: dy(), output: null }, (memory, operands, normalisation) => {
-    passes.sumGradients(memory, operands, normalisation, sums);
+    backwardPass.sumGradients(memory, operands, normalisation, sums);
   });
   parameterGradients(dweight, dbias, sums.total, sums.dot, table, null, all);
   const q = new Float64Array(channels), r = new Float64Array(channels);
@@ -154,7 +156,7 @@ function linear(
     table[i + VARIANCE] = 1;
   }
   workspace.use(geometry, { x: x(), y: out(), residual: residual === null ? null : residual() }, mask, (memory, operands) => {
-    passes.forward(memory, operands, {
+    forwardPass.forward(memory, operands, {
       table, weight: slope, bias: intercept, eps: 0, floor: Number.NEGATIVE_INFINITY, renorm: null,
     }, true);
   });

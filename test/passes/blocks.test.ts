@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { backward } from '../../src/passes/backward.js';
 import { groupsOf } from '../../src/passes/blocks.js';
 import { column, copyRunning, MEAN, newTable } from '../../src/passes/channel-table.js';
+import { forward } from '../../src/passes/forward.js';
 import { UNMASKED } from '../../src/passes/mask.js';
 import { STAGE_MARGIN, staged } from '../../src/passes/operands.js';
-import { backward, forward } from '../../src/passes/passes.js';
 import { Scratch } from '../../src/passes/scratch.js';
 import type { Engine } from '../../src/runtime/engine.js';
 import type { Geometry } from '../../src/runtime/kernels.js';

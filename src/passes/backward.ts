@@ -1,63 +1,13 @@
-/** The passes: kernels and formulas in order, over the blocks of the tensors. The heart of the package. */
-
-import type { Engine } from '../runtime/engine.js';
-import type { DType, Floats, Geometry, Kernels, Pointer } from '../runtime/kernels.js';
-import { type Block, type Group, groupsOf, runsOf } from './blocks.js';
-import type { ChannelTable } from './channel-table.js';
+/** The passes backward: reduce, then formulas, then gradient, over the blocks of the tensors. */
+import type { Floats } from '../runtime/kernels.js';
+import { type Block, type Group, groupsOf } from './blocks.js';
 import { scatter } from './channel-values.js';
-import { type ChannelGradient, differentiateChannel, extremesOf, normaliseChannel, repairMoments, rescale, sumChannel } from './extremes.js';
-import {
-  affineCoefficients, centerDot, gradientCoefficients, linearCoefficients, meanShift, mergeInto, NONE, normalise, parameterGradients,
-  type Renormalisation, renormalise,
-} from './formulas.js';
-import type { Mask } from './mask.js';
+import { type ChannelGradient, differentiateChannel, extremesOf, sumChannel } from './extremes.js';
+import { affineCoefficients, centerDot, gradientCoefficients, linearCoefficients, meanShift, NONE, parameterGradients } from './formulas.js';
 import type { Operand } from './operands.js';
+import type { Normalisation, PassMemory } from './pass.js';
 import type { Scratch } from './scratch.js';
 import type { GradientSums } from './statistics.js';
-
-/** Where a pass works: the kernels and their scratch, and what is true of all its tensors. */
-export interface PassMemory {
-  readonly engine: Engine;
-  readonly dtype: DType;
-  readonly kernels: Kernels;
-  /** Allocated for as many channels as a group may have. */
-  readonly scratch: Scratch;
-  readonly geometry: Geometry;
-  /** The most elements that a block may have. */
-  readonly limit: number;
-  readonly mask: Mask;
-}
-
-/** The output of a forward, and what enters it. */
-export interface ForwardOperands {
-  readonly x: Operand;
-  readonly y: Operand;
-  readonly residual: Operand | null;
-}
-
-/** How a forward gets from statistics to y. */
-export interface Affine {
-  /** Filled by the forward; mean and variance may be there before. */
-  readonly table: ChannelTable;
-  readonly weight: Floats | null;
-  readonly bias: Floats | null;
-  readonly eps: number;
-  /** 0: ReLU, -Infinity: none. */
-  readonly floor: number;
-  readonly renorm: Renormalisation | null;
-}
-
-/** How a forward normalised: all that its backward has to know beside the tensors. */
-export interface Normalisation {
-  /** Whether the statistics are those of the batch, or constants. */
-  readonly mode: 'batch' | 'running';
-  /** Values per channel that the statistics are of. */
-  readonly count: number;
-  readonly table: ChannelTable;
-  readonly relu: boolean;
-  readonly residual: boolean;
-  readonly renorm: Renormalisation | null;
-}
 
 /** The tensors of a backward. */
 export interface BackwardOperands {
@@ -77,67 +27,6 @@ type SumOperands = Pick<BackwardOperands, 'x' | 'dy' | 'output'>;
 export interface ParameterGradients {
   readonly dweight: Floats | null;
   readonly dbias: Floats | null;
-}
-
-/** y from x, Alg. 1, or Alg. 2 line 11 where mean and variance are known already: `measured`. Fills the table. */
-export function forward(memory: PassMemory, operands: ForwardOperands, affine: Affine, measured: boolean): void {
-  const { geometry, limit } = memory;
-  for (const group of measured ? runsOf(geometry, limit) : groupsOf(geometry, limit)) {
-    const at = measured ? 0 : measureGroup(memory, operands.x, affine.table, group, affine.eps);
-    normaliseGroup(memory, operands, affine, group, at);
-  }
-}
-
-/** Mean and variance of all channels, into the table. */
-export function measure(memory: PassMemory, x: Operand, table: ChannelTable): void {
-  for (const group of groupsOf(memory.geometry, memory.limit)) measureGroup(memory, x, table, group, 0);
-}
-
-/** Mean and variance of a group, Alg. 1 lines 1 and 2, to which eps will be added. Returns the address of its last block. */
-function measureGroup(memory: PassMemory, x: Operand, table: ChannelTable, group: Group, eps: number): Pointer {
-  const { kernels, scratch, mask } = memory;
-  const { mean, m2 } = scratch.views;
-  let seen = 0, at = 0;
-  for (const block of group.blocks) {
-    const n = mask.count(block);
-    at = x.load(block);
-    if (n === 0) continue;
-    kernels.moments(
-      scratch.mean, scratch.m2, at, mask.at(block), n,
-      block.outer, block.channels, block.inner, x.pitch(block), mask.pitch, scratch.work,
-    );
-    repairMoments(memory, mean, m2, at, x.pitch(block), block, n, eps);
-    mergeInto(table, seen, mean, m2, n, group);
-    seen += n;
-  }
-  return at;
-}
-
-/** y of a group, Alg. 1 lines 3 and 4. `at`: the address of its only block, if that has been loaded. */
-function normaliseGroup(
-  memory: PassMemory, operands: ForwardOperands, affine: Affine, group: Group, at: Pointer,
-): void {
-  const { kernels, scratch, mask } = memory;
-  const { x, y, residual } = operands, { table, weight, bias, eps, floor, renorm } = affine;
-  const { shift, p, q } = scratch.views;
-  const { channels, blocks } = group;
-  normalise(table, weight, bias, eps, group);
-  // An address: the statistics have just been measured.
-  if (at !== 0) rescale(memory, x, group, table, weight, eps);
-  if (renorm !== null) renormalise(renorm, table, weight, eps, group);
-  const extremes = affineCoefficients(shift, p, q, table, group) ? extremesOf(table, shift, group) : NONE;
-  for (const block of blocks) {
-    const from = at === 0 || blocks.length > 1 ? x.load(block) : at;
-    const z = residual === null ? 0 : residual.load(block), pitch = x.pitch(block);
-    // Before the kernel, which may write over x.
-    const apart = extremes === NONE ? NONE : extremes.map((c) => normaliseChannel(memory, from, z, pitch, block, c, table, floor));
-    kernels.affine(
-      y.at(block), from, z, mask.at(block), scratch.shift, scratch.p, scratch.q, floor,
-      block.outer, channels, block.inner, pitch, mask.pitch, scratch.work,
-    );
-    for (let i = 0; i < apart.length; i++) scatter(memory, apart[i]!, y.at(block), pitch, block, extremes[i]!);
-    y.store(block);
-  }
 }
 
 /** dx, dresidual, dweight and dbias from dy, section 3. Statistics of mode 'running' are constants. */
