@@ -24,6 +24,15 @@ export function batch(visitor: () => Visitor): void {
     await visitor().click('[name="mode"][value="train"]');
   });
 
+  it('keeps the columns of the table in their places as numbers change', async () => {
+    const places = () => visitor().page.$$eval('#batch-table tr:last-child > *', (cells) => cells.map((cell) => cell.getBoundingClientRect().left));
+    const before = await places();
+    await visitor().press('#batch-figure .grip', 'End');
+    expect(await places()).toEqual(before);
+    await visitor().click('#reset-batches');
+    expect(await places()).toEqual(before);
+  });
+
   it('shows the steps of Algorithm 1', async () => {
     await visitor().set('#gamma', '2');
     await visitor().set('#beta', '1');

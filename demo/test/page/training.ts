@@ -53,9 +53,18 @@ export function training(visitor: () => Visitor): void {
     await visitor().until(`${STEP} > ${step}`);
   });
 
-  it('shows the training as a table', async () => {
+  it('shows the training as a table, which moves nothing as it grows', async () => {
+    const { page } = visitor();
+    const place = () => page.evaluate(() => [
+      document.getElementById('layers')!.getBoundingClientRect().top + scrollY,
+      ...Array.from(document.querySelectorAll('#history thead th'), (cell) => cell.getBoundingClientRect().left),
+    ]);
+    await visitor().click('#restart');
     await visitor().press('#training summary', 'Enter');
-    await visitor().until(`document.querySelectorAll('#history tbody tr').length > 3`);
+    await visitor().until(`document.querySelectorAll('#history tbody tr').length > 0`);
+    const before = await place();
+    await visitor().until(`document.querySelectorAll('#history tbody tr').length === 12`);
+    expect(await place()).toEqual(before);
     expect(await visitor().texts('#history tbody tr:first-child td')).toHaveLength(4);
     await visitor().press('#training summary', 'Enter');
   });
