@@ -12,7 +12,7 @@ export interface Job {
 
 const { seed, job, jobs, seconds, cases } = JSON.parse(process.argv[2]!) as Job, end = performance.now() + 1000 * seconds;
 for (let batch = job; batch * BATCH < cases && performance.now() < end; batch += jobs) {
-  const found = search((seed + batch) % 2 ** 31, Math.min(BATCH, cases - batch * BATCH));
-  process.send!(found ?? BATCH);
-  if (found) break;
+  const searched = search((seed + batch) % 2 ** 31, Math.min(BATCH, cases - batch * BATCH));
+  process.send!(searched);
+  if (searched.found) break;
 }

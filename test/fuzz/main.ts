@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Job } from './job.js';
 import { check } from './property.js';
-import { BATCH, type Found } from './search.js';
+import { BATCH, type Found, type Searched } from './search.js';
 
 const HELP = `npm run fuzz -- [options]
 
@@ -38,20 +38,21 @@ if (values.help || !(seconds > 0 && cases > 0 && Number.isSafeInteger(seed) && s
 async function main(): Promise<void> {
   console.log(`seed ${seed}, ${jobs} processes, ${seconds} s`);
   const start = performance.now(), elapsed = () => (performance.now() - start) / 1000, found: Found[] = [];
-  let done = 0, told = 0;
+  let done = 0, calls = 0, told = 0;
   const file = fileURLToPath(new URL('job.ts', import.meta.url)), processes = Array.from({ length: jobs }, (_, job) =>
     fork(file, [JSON.stringify({ seed, job, jobs, seconds, cases: Math.min(cases, Number.MAX_SAFE_INTEGER) } satisfies Job)], { execArgv: ['--import', 'tsx'] }));
   for (const one of processes) {
-    one.on('message', (message: Found | number) => {
-      if (typeof message !== 'number') {
-        found.push(message);
+    one.on('message', (searched: Searched) => {
+      calls += searched.calls;
+      if (searched.found) {
+        found.push(searched.found);
         for (const other of processes) if (other !== one) other.kill();
         return;
       }
-      done += message;
+      done += BATCH;
       if (elapsed() - told < 60) return;
       told = elapsed();
-      console.log(`${done} scenarios in ${told.toFixed(0)} s`);
+      console.log(`${done} scenarios, ${calls} calls in ${told.toFixed(0)} s`);
     });
   }
   const exits = await Promise.all(processes.map((one) => once(one, 'exit') as Promise<[number | null]>));
@@ -59,10 +60,10 @@ async function main(): Promise<void> {
   for (const one of found) {
     console.error(`\n${one.law}\n\nagain:\n  npm run fuzz -- --cases ${BATCH} --seed ${one.seed}\n  npm run fuzz -- --replay '${JSON.stringify(one.scenario)}'\n`);
   }
-  console.log(`${done} scenarios in ${elapsed().toFixed(0)} s from seed ${seed}, ${crashed ? 'a process has crashed' : found.length > 0 ? 'a law is broken' : 'no law is broken'}`);
+  console.log(`${done} scenarios, ${calls} calls in ${elapsed().toFixed(0)} s from seed ${seed}, ${crashed ? 'a process has crashed' : found.length > 0 ? 'a law is broken' : 'no law is broken'}`);
   // As the test runner reports, for what adds the reports up.
   mkdirSync('out', { recursive: true });
   const failed = crashed || found.length > 0 ? 1 : 0;
-  writeFileSync('out/fuzz.json', JSON.stringify({ numPassedTests: 1 - failed, numFailedTests: failed, seed, seconds: elapsed(), scenarios: done, found }));
+  writeFileSync('out/fuzz.json', JSON.stringify({ numPassedTests: 1 - failed, numFailedTests: failed, seed, seconds: elapsed(), scenarios: done, calls, found }));
   process.exitCode = failed;
 }

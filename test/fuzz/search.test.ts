@@ -7,7 +7,9 @@ describe('the fuzzer', () => {
   afterEach(() => { vi.restoreAllMocks(); });
 
   it('finds nothing among 200 scenarios', () => {
-    expect(search(20261126)).toBe(null);
+    const { found, calls } = search(20261126);
+    expect(found).toBe(null);
+    expect(calls).toBeGreaterThan(4 * 200);
   });
 
   it.each<[string, string, (bn: BatchNorm, result: unknown) => unknown, RegExp]>([
@@ -28,7 +30,7 @@ describe('the fuzzer', () => {
   ])('finds that %s, and makes the scenario small', (_, method, spoil, law) => {
     const prototype = BatchNorm.prototype as unknown as Record<string, (...given: unknown[]) => unknown>, original = prototype[method]!;
     vi.spyOn(prototype, method).mockImplementation(function spoilt(this: BatchNorm, ...given) { return spoil(this, original.apply(this, given)); });
-    const found = search(5);
+    const { found } = search(5);
     expect(found?.law).toMatch(law);
     expect(found!.scenario.steps.length).toBeLessThanOrEqual(3);
     expect(() => check(JSON.parse(JSON.stringify(found!.scenario)))).toThrow(law);
