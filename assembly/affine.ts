@@ -1,5 +1,5 @@
 import { closedAt, closedRow, kept, writeTable } from './mask';
-import { End, is, Masked, Plain, Residual, Whole } from './tags';
+import { End, Floored, is, Masked, Plain, Residual, Whole } from './tags';
 import { lanes, loadPart, loadTail, storePart, storeTail } from './vec';
 import { interleave, repeatOf, rowsPerBlock } from './wide';
 
@@ -30,12 +30,15 @@ export function affine<T>(
   }
 }
 
+/** Bytes of a plane up to which a walk without a floor is no faster: on 16 f32 it takes 1.1 times as long, on 20 0.9 times. */
+const SMALL: usize = 64;
+
 /** The formula for one vector. pmax is y < floor ? floor : y, so NaN passes through. */
 // @ts-ignore: decorator
-@inline function op<T, R, M>(x: v128, z: v128, k: v128, a: v128, b: v128, floor: v128, m: v128): v128 {
+@inline function op<T, R, M, F>(x: v128, z: v128, k: v128, a: v128, b: v128, floor: v128, m: v128): v128 {
   let y = v128.add<T>(v128.mul<T>(v128.sub<T>(x, k), a), b);
   if (is<R, Residual>()) y = v128.add<T>(y, z);
-  y = v128.pmax<T>(y, floor);
+  if (is<F, Floored>()) y = v128.pmax<T>(y, floor);
   return kept<M>(y, m);
 }
 
@@ -47,7 +50,12 @@ function walk<T, R, M>(
   // A mask has one byte per row for all its channels; several rows side by side would need several.
   const repeat = is<M, Masked>() ? i32(inner == 1) : repeatOf(outer, channels, inner, pitch);
   if (repeat == 0) {
-    planes<T, R, M>(y, x, z, mask, shift, scale, offset, floor, outer, channels, inner, step, maskStep, scratch);
+    const floored = v128.extract_lane<T>(floor, 0) > -Infinity || <usize>inner * sizeof<T>() <= SMALL;
+    if (is<R, Plain>() && is<M, Plain>() && !floored) {
+      planes<T, R, M, Plain>(y, x, z, mask, shift, scale, offset, floor, outer, channels, inner, step, maskStep, scratch);
+    } else {
+      planes<T, R, M, Floored>(y, x, z, mask, shift, scale, offset, floor, outer, channels, inner, step, maskStep, scratch);
+    }
     return;
   }
   interleave<T>(scratch, 3, 0, shift, channels, repeat, inner);
@@ -61,7 +69,7 @@ function walk<T, R, M>(
   }
 }
 
-function planes<T, R, M>(
+function planes<T, R, M, F>(
   y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128,
   outer: i32, channels: i32, inner: i32, step: usize, maskStep: usize, table: usize,
 ): void {
@@ -69,15 +77,44 @@ function planes<T, R, M>(
   if (is<M, Masked>()) writeTable<T>(table);
   for (let o = 0; o < outer; ++o) {
     for (let i: usize = 0, at: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), at += plane) {
-      run<T, R, M>(y + at, x + at, z + at, mask, shift + i, scale + i, offset + i, floor, inner, table);
+      if (is<M, Masked>()) maskedRun<T, R>(y + at, x + at, z + at, mask, shift + i, scale + i, offset + i, floor, inner, table);
+      else run<T, R, F>(y + at, x + at, z + at, shift + i, scale + i, offset + i, floor, plane);
     }
     y += step; x += step; z += step; mask += maskStep;
   }
 }
 
-/** One plane: n consecutive values of one channel. Inlined, since planes of 7x7 take a third longer with a call for each. */
+/**
+ * One plane of one channel. Its last vector is read before any is written, and overlaps the one before it if the plane is
+ * ragged: planes of 7x7 take 0.95 of the time that writing the last elements alone takes. Inlined, since these take a third longer
+ * with a call for each.
+ */
 // @ts-ignore: decorator
-@inline function run<T, R, M>(
+@inline function run<T, R, F>(
+  y: usize, x: usize, z: usize, shift: usize, scale: usize, offset: usize, floor: v128, bytes: usize,
+): void {
+  const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(scale), b = v128.load_splat<T>(offset);
+  const end = x + bytes - 16, last = v128.load(end);
+  const zLast = is<R, Residual>() ? v128.load(z + bytes - 16) : k;
+  const pairs = end - 16;
+  while (x < pairs) {
+    const z0 = is<R, Residual>() ? v128.load(z) : k, z1 = is<R, Residual>() ? v128.load(z, 16) : k;
+    const u0 = op<T, R, Plain, F>(v128.load(x), z0, k, a, b, floor, k), u1 = op<T, R, Plain, F>(v128.load(x, 16), z1, k, a, b, floor, k);
+    v128.store(y, u0);
+    v128.store(y, u1, 16);
+    x += 32; y += 32;
+    if (is<R, Residual>()) z += 32;
+  }
+  if (x < end) {
+    const z0 = is<R, Residual>() ? v128.load(z) : k;
+    v128.store(y, op<T, R, Plain, F>(v128.load(x), z0, k, a, b, floor, k));
+  }
+  v128.store(y + (end - x), op<T, R, Plain, F>(last, zLast, k, a, b, floor, k));
+}
+
+/** One plane with a mask, whose bytes belong to vectors from the start of the plane. */
+// @ts-ignore: decorator
+@inline function maskedRun<T, R>(
   y: usize, x: usize, z: usize, mask: usize, shift: usize, scale: usize, offset: usize, floor: v128, n: i32, table: usize,
 ): void {
   const k = v128.load_splat<T>(shift), a = v128.load_splat<T>(scale), b = v128.load_splat<T>(offset);
@@ -86,24 +123,23 @@ function planes<T, R, M>(
   const pairs = end - 16;
   while (x < pairs) {
     const z0 = is<R, Residual>() ? v128.load(z) : k, z1 = is<R, Residual>() ? v128.load(z, 16) : k;
-    const m0 = closedAt<M>(mask, table), m1 = closedAt<M>(mask + 1, table);
-    const u0 = op<T, R, M>(v128.load(x), z0, k, a, b, floor, m0), u1 = op<T, R, M>(v128.load(x, 16), z1, k, a, b, floor, m1);
+    const m0 = closedAt<Masked>(mask, table), m1 = closedAt<Masked>(mask + 1, table);
+    const u0 = op<T, R, Masked, Floored>(v128.load(x), z0, k, a, b, floor, m0);
+    const u1 = op<T, R, Masked, Floored>(v128.load(x, 16), z1, k, a, b, floor, m1);
     v128.store(y, u0);
     v128.store(y, u1, 16);
-    x += 32; y += 32;
+    x += 32; y += 32; mask += 2;
     if (is<R, Residual>()) z += 32;
-    if (is<M, Masked>()) mask += 2;
   }
   if (x < end) {
-    const z0 = is<R, Residual>() ? v128.load(z) : k, m0 = closedAt<M>(mask, table);
-    v128.store(y, op<T, R, M>(v128.load(x), z0, k, a, b, floor, m0));
-    y += 16;
+    const z0 = is<R, Residual>() ? v128.load(z) : k, m0 = closedAt<Masked>(mask, table);
+    v128.store(y, op<T, R, Masked, Floored>(v128.load(x), z0, k, a, b, floor, m0));
+    y += 16; mask += 1;
     if (is<R, Residual>()) z += 16;
-    if (is<M, Masked>()) mask += 1;
   }
   if (rest) {
-    const z0 = is<R, Residual>() ? loadTail<T>(z, rest) : k, m0 = closedAt<M>(mask, table);
-    storeTail<T>(y, op<T, R, M>(loadTail<T>(end, rest), z0, k, a, b, floor, m0), rest);
+    const z0 = is<R, Residual>() ? loadTail<T>(z, rest) : k, m0 = closedAt<Masked>(mask, table);
+    storeTail<T>(y, op<T, R, Masked, Floored>(loadTail<T>(end, rest), z0, k, a, b, floor, m0), rest);
   }
 }
 
@@ -139,8 +175,8 @@ function rows<T, R, M>(
   y0: usize, y1: usize, x0: usize, x1: usize, z0: usize, z1: usize, c: usize, floor: v128, m0: v128, m1: v128, n: i32 = 0,
 ): void {
   const k = v128.load(c), a = v128.load(c, 16), b = v128.load(c, 32);
-  const u0 = op<T, R, M>(loadPart<T, V>(x0, n), is<R, Residual>() ? loadPart<T, V>(z0, n) : k, k, a, b, floor, m0);
-  const u1 = op<T, R, M>(loadPart<T, V>(x1, n), is<R, Residual>() ? loadPart<T, V>(z1, n) : k, k, a, b, floor, m1);
+  const u0 = op<T, R, M, Floored>(loadPart<T, V>(x0, n), is<R, Residual>() ? loadPart<T, V>(z0, n) : k, k, a, b, floor, m0);
+  const u1 = op<T, R, M, Floored>(loadPart<T, V>(x1, n), is<R, Residual>() ? loadPart<T, V>(z1, n) : k, k, a, b, floor, m1);
   storePart<T, V>(y0, u0, n);
   storePart<T, V>(y1, u1, n);
 }

@@ -82,15 +82,36 @@ function planes<T, R, M>(
   if (is<M, Masked>()) writeTable<T>(table);
   for (let o = 0; o < outer; ++o) {
     for (let i: usize = 0, at: usize = 0; i < <usize>channels * sizeof<T>(); i += sizeof<T>(), at += plane) {
-      run<T, R, M>(dx + at, g + at, x + at, mask, shift + i, p + i, q + i, r + i, offset + i, inner, table);
+      if (is<M, Masked>()) maskedRun<T, R>(dx + at, g + at, x + at, mask, shift + i, p + i, q + i, r + i, offset + i, inner, table);
+      else run<T, R>(dx + at, g + at, x + at, shift + i, p + i, q + i, r + i, offset + i, plane);
     }
     dx += step; g += step; x += step; mask += maskStep;
   }
 }
 
-/** One plane: n consecutive values of one channel. */
+/** One plane of one channel. Its last vector is read before any is written, as in `affine`. */
 // @ts-ignore: decorator
-@inline function run<T, R, M>(
+@inline function run<T, R>(
+  dx: usize, g: usize, x: usize, shift: usize, pAt: usize, qAt: usize, rAt: usize, offset: usize, bytes: usize,
+): void {
+  const k = v128.load_splat<T>(shift), p = v128.load_splat<T>(pAt), q = v128.load_splat<T>(qAt), r = v128.load_splat<T>(rAt);
+  const b = is<R, Rectified>() ? v128.neg<T>(v128.load_splat<T>(offset)) : r;
+  const end = x + bytes - 16, last = v128.load(end), gLast = v128.load(g + bytes - 16);
+  const pairs = end - 16;
+  while (x < pairs) {
+    const u0 = op<T, R, Plain>(v128.load(g), v128.load(x), k, p, q, r, b, k);
+    const u1 = op<T, R, Plain>(v128.load(g, 16), v128.load(x, 16), k, p, q, r, b, k);
+    v128.store(dx, u0);
+    v128.store(dx, u1, 16);
+    x += 32; g += 32; dx += 32;
+  }
+  if (x < end) v128.store(dx, op<T, R, Plain>(v128.load(g), v128.load(x), k, p, q, r, b, k));
+  v128.store(dx + (end - x), op<T, R, Plain>(gLast, last, k, p, q, r, b, k));
+}
+
+/** One plane with a mask. */
+// @ts-ignore: decorator
+@inline function maskedRun<T, R>(
   dx: usize, g: usize, x: usize, mask: usize, shift: usize, pAt: usize, qAt: usize, rAt: usize, offset: usize, n: i32, table: usize,
 ): void {
   const k = v128.load_splat<T>(shift), p = v128.load_splat<T>(pAt), q = v128.load_splat<T>(qAt), r = v128.load_splat<T>(rAt);
@@ -99,23 +120,21 @@ function planes<T, R, M>(
   const end = x + <usize>(n - rest) * sizeof<T>();
   const pairs = end - 16;
   while (x < pairs) {
-    const m0 = closedAt<M>(mask, table), m1 = closedAt<M>(mask + 1, table);
-    const u0 = op<T, R, M>(v128.load(g), v128.load(x), k, p, q, r, b, m0);
-    const u1 = op<T, R, M>(v128.load(g, 16), v128.load(x, 16), k, p, q, r, b, m1);
+    const m0 = closedAt<Masked>(mask, table), m1 = closedAt<Masked>(mask + 1, table);
+    const u0 = op<T, R, Masked>(v128.load(g), v128.load(x), k, p, q, r, b, m0);
+    const u1 = op<T, R, Masked>(v128.load(g, 16), v128.load(x, 16), k, p, q, r, b, m1);
     v128.store(dx, u0);
     v128.store(dx, u1, 16);
-    x += 32; g += 32; dx += 32;
-    if (is<M, Masked>()) mask += 2;
+    x += 32; g += 32; dx += 32; mask += 2;
   }
   if (x < end) {
-    const m0 = closedAt<M>(mask, table);
-    v128.store(dx, op<T, R, M>(v128.load(g), v128.load(x), k, p, q, r, b, m0));
-    g += 16; dx += 16;
-    if (is<M, Masked>()) mask += 1;
+    const m0 = closedAt<Masked>(mask, table);
+    v128.store(dx, op<T, R, Masked>(v128.load(g), v128.load(x), k, p, q, r, b, m0));
+    g += 16; dx += 16; mask += 1;
   }
   if (rest) {
-    const m0 = closedAt<M>(mask, table);
-    storeTail<T>(dx, op<T, R, M>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, p, q, r, b, m0), rest);
+    const m0 = closedAt<Masked>(mask, table);
+    storeTail<T>(dx, op<T, R, Masked>(loadTail<T>(g, rest), loadTail<T>(end, rest), k, p, q, r, b, m0), rest);
   }
 }
 

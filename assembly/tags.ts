@@ -20,6 +20,9 @@ export class Rectified {}
 /** With further tensors: the output of a ReLU to read, the gradient of its input to write, or both. */
 export class General {}
 
+/** With a least value of the output. */
+export class Floored {}
+
 /** A whole vector. */
 export class Whole {}
 

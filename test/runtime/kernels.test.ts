@@ -11,7 +11,7 @@ const GEOMETRIES = [
   [1, 1, 1, 0], [2, 1, 1, 0], [3, 3, 1, 0], [5, 4, 1, 3], [7, 5, 1, 0], [59, 8, 1, 0], [61, 11, 1, 2], [239, 6, 1, 0],
   [241, 9, 1, 0], [300, 16, 1, 5], [33, 130, 1, 0], [5, 1200, 1, 0],
   [150, 2, 1, 0], [131, 3, 1, 0], [66, 5, 1, 0], [33, 20, 1, 0], [40, 7, 2, 0], [9, 33, 3, 5],
-  [2, 3, 2, 0], [3, 2, 3, 1], [9, 5, 4, 0], [20, 3, 49, 7], [7, 4, 196, 0],
+  [2, 3, 2, 0], [3, 2, 3, 1], [9, 5, 4, 0], [3, 2, 16, 0], [2, 3, 17, 0], [20, 3, 49, 7], [7, 4, 196, 0],
   [2, 2, 479, 0], [2, 2, 480, 0], [2, 2, 481, 0],
   [3, 1, 1111, 0], [1, 2, 2048, 0],
   [2, 400, 5, 0], [2, 190, 3, 0], [1, 3, 12_291, 2],
@@ -214,9 +214,11 @@ describe.each(cases)(NAME, ({ kind, dtype, geometry }) => {
 
   it.each([
     { masked: false, residual: false, relu: false, over: 'none', gap: 0 },
+    { masked: false, residual: false, relu: false, over: 'x', gap: 0 },
     { masked: false, residual: false, relu: true, over: 'x', gap: 0 },
     { masked: false, residual: true, relu: false, over: 'x', gap: 0 },
     { masked: false, residual: true, relu: true, over: 'none', gap: 0 },
+    { masked: false, residual: true, relu: true, over: 'z', gap: 0 },
     { masked: true, residual: false, relu: false, over: 'x', gap: 0 },
     { masked: true, residual: false, relu: true, over: 'none', gap: 3 },
     { masked: true, residual: true, relu: false, over: 'z', gap: 3 },
