@@ -14,7 +14,7 @@ export type AnyKernel = (...numbers: number[]) => void;
 export const kernelIndex = (kernel: KernelName, dtype: DType): number => KERNELS.indexOf(kernel) + (dtype === 'float32' ? 0 : KERNELS.length);
 
 /** The most workers beside the calling thread, and the most parts of a job. */
-export const MOST_WORKERS = 63, MOST_PARTS = 64;
+export const MOST_WORKERS = 63, MOST_PARTS = 128;
 
 /** Int32 words of a cache line. */
 const LINE = 16;

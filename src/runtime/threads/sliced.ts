@@ -2,10 +2,10 @@
 import { BYTES, type DType, type Kernels, LANES, type Pointer } from '../kernels.js';
 import type { Memory } from '../memory.js';
 import {
-  type AnyKernel, ARGUMENTS, type Control, KERNEL, KERNELS, type KernelName, kernelIndex, MOST_ARGUMENTS, PARTS, STRIDE,
+  type AnyKernel, ARGUMENTS, type Control, KERNEL, KERNELS, type KernelName, kernelIndex, MOST_ARGUMENTS, STRIDE,
 } from './control.js';
 import { countOpen, merge } from './merge.js';
-import { type Cut, elementwiseCut, type Grid, MOST_SLICES, OUTER, sumsCut } from './slices.js';
+import { type Cut, elementwiseCut, type Grid, MOST_SLICES, type Part, sumsCut, type Triple } from './slices.js';
 
 /** Who works on the parts of a job. */
 export interface Team {
@@ -64,23 +64,20 @@ function slicedTable(
   const split = (kernel: KernelName, cut: Cut, repeatable: boolean, numbers: readonly number[]) => {
     const { length } = numbers, channels = numbers[length - 5]!, scratch = numbers[length - 1]!;
     const apart = stride(channels, numbers[length - 4]!), row = rowOf(channels), sums = scratch + most * apart;
-    const counts = describe(control, dtype, kernel, cut, numbers, openIn(numbers[3]!, cut, numbers), sums, row);
+    const counts = describe(control, dtype, kernel, cut, numbers, openIn(numbers[3]!, numbers), sums, row);
     control.numbers[STRIDE] = apart;
     team.run(table, repeatable);
-    if (!cut.partial) return;
-    merge(new Float64Array(memory.buffer), numbers[0]! / 8, numbers[1]! / 8, sums / 8, row / 8, channels, control.numbers[PARTS]!, counts);
+    if (cut.slices === 1) return;
+    const slices = counts?.length ?? cut.slices;
+    merge(new Float64Array(memory.buffer), numbers[0]! / 8, numbers[1]! / 8, sums / 8, row / 8, channels, slices, counts);
   };
 
-  /** Positions of each part of moments that count. */
-  const openIn = (mask: Pointer, { axis }: Cut, numbers: readonly number[]) => {
-    const [outer, , inner, , maskPitch] = numbers.slice(-6) as [number, number, number, number, number];
-    // Positions are cut where there is one sample.
-    const across = axis === OUTER ? inner : outer, lanes = LANES[dtype], bytes = new DataView(memory.buffer);
-    return (start: number, end: number) => {
-      if (mask === 0) return (end - start) * across;
-      return axis === OUTER
-        ? countOpen(bytes, mask + start * maskPitch, end - start, inner, maskPitch, lanes)
-        : countOpen(bytes, mask + start / lanes, 1, end - start, 0, lanes);
+  /** Positions of a slice that count. */
+  const openIn = (mask: Pointer, numbers: readonly number[]) => {
+    const maskPitch = numbers[numbers.length - 2]!, bytes = new DataView(memory.buffer);
+    return ({ start, size }: Part) => {
+      if (mask === 0) return size[0] * size[2];
+      return countOpen(bytes, mask + start[0] * maskPitch + start[2] / LANES[dtype], size[0], size[2], maskPitch, LANES[dtype]);
     };
   };
 
@@ -92,7 +89,7 @@ function slicedTable(
       const cut = kernel === 'moments' || kernel === 'reduce'
         ? sumsCut(kernel, outer, channels, inner, threads, grid)
         : elementwiseCut(outer, channels, inner, threads);
-      if (cut.starts.length < 3) whole(...numbers);
+      if (cut.parts.length === 1) whole(...numbers);
       else split(kernel, cut, numbers[out] === 0 || inputs.every((input) => numbers[input] !== numbers[out]), numbers);
       team.end();
     };
@@ -114,39 +111,42 @@ function slicedTable(
 }
 
 /**
- * Writes a job. Partial sums go to `sums`, two rows for each part.
+ * Writes a job. Partial sums go to `sums`, two rows for each slice.
  *
- * @returns values per channel of each part of `moments`, of which those of nothing are left out; otherwise null
+ * @returns values per channel of each slice of `moments`, of which those of nothing are left out; otherwise null
  */
 function describe(
-  { numbers: job }: Control, dtype: DType, kernel: KernelName, { axis, starts, partial }: Cut, numbers: readonly number[],
-  open: (start: number, end: number) => number, sums: Pointer, row: number,
+  { numbers: job }: Control, dtype: DType, kernel: KernelName, { parts, slices }: Cut, numbers: readonly number[],
+  open: (part: Part) => number, sums: Pointer, row: number,
 ): number[] | null {
   const { length } = numbers, inner = numbers[length - 4]!, pitch = numbers[length - 3]!, maskPitch = numbers[length - 2]!;
-  const bytes = BYTES[dtype], counts = partial && kernel === 'moments' ? [] as number[] : null;
-  const steps: Record<string, number> = [
-    { t: pitch * bytes, m: maskPitch },
-    { t: inner * bytes, c: bytes, s: 8 },
-    { t: bytes, m: 1 / LANES[dtype] },
-  ][axis]!;
-  // 0 is the address of what is absent.
-  const step = numbers.map((number, k) => (number && steps[ROLES[kernel][k]!]) || 0);
-  let parts = 0;
-  for (let i = 0; i + 1 < starts.length; i++) {
-    const start = starts[i]!, end = starts[i + 1]!, count = counts && open(start, end), at = ARGUMENTS + MOST_ARGUMENTS * parts;
-    if (count === 0) continue;
-    for (let k = 0; k < length; k++) job[at + k] = numbers[k]! + start * step[k]!;
-    if (partial) {
-      job[at] = sums + 2 * row * parts;
+  const bytes = BYTES[dtype], counts = slices > 1 && kernel === 'moments' ? [] as number[] : null;
+  const steps: Record<string, Triple> = {
+    t: [pitch * bytes, inner * bytes, bytes], m: [maskPitch, 0, 1 / LANES[dtype]], c: [0, bytes, 0], s: [0, 8, 0],
+  };
+  let described = 0, empty = 0, count = 0, latest = -1;
+  for (const part of parts) {
+    const { start, size, slice } = part, at = ARGUMENTS + MOST_ARGUMENTS * described;
+    if (counts && slice !== latest) {
+      count = open(part);
+      if (count === 0) empty++;
+      else counts.push(count);
+    }
+    latest = slice;
+    if (counts && count === 0) continue;
+    for (let k = 0; k < length; k++) {
+      const number = numbers[k]!, step = steps[ROLES[kernel][k]!];
+      // 0 is the address of what is absent.
+      job[at + k] = step && number ? number + start[0] * step[0] + start[1] * step[1] + start[2] * step[2] : number;
+    }
+    if (slices > 1) {
+      job[at] = sums + 2 * row * (slice - empty) + 8 * start[1];
       job[at + 1] = job[at]! + row;
     }
-    job[at + length - 6 + axis] = end - start;
-    if (count) {
-      job[at + COUNT_ARGUMENT] = count;
-      counts!.push(count);
-    }
-    parts++;
+    job.set(size, at + length - 6);
+    if (counts) job[at + COUNT_ARGUMENT] = count;
+    described++;
   }
-  job.set([kernelIndex(kernel, dtype), parts, length], KERNEL);
+  job.set([kernelIndex(kernel, dtype), described, length], KERNEL);
   return counts;
 }

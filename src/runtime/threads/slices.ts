@@ -1,23 +1,28 @@
 /**
- * Where a call of a kernel is cut into parts. Pure.
+ * Where the kernels' calls are cut into parts.
  *
- * A cut of `affine` or `gradient` changes no bit, so that these follow from the number of threads. Sums over rows or samples depend on
- * where they are cut: slices of `moments` and `reduce` follow from the shape alone, and one thread works through the same ones. Where the
- * shape is one slice, sums are cut by channels, which changes no bit either.
+ * No cut of `affine` or `gradient` changes a bit, so that these follow from the number of threads. Sums over rows or samples depend on
+ * where they are cut: slices of `moments` and `reduce` follow from the shape alone, and one thread works through the same ones. Cuts
+ * between channels change no bit either: they share out a slice, or a shape that is one slice.
  */
 
 import { MOST_PARTS } from './control.js';
 
-/** The axis along which parts lie side by side, as its place in [outer, channels, inner]. */
-export const OUTER = 0, CHANNELS = 1, INNER = 2;
-export type Axis = typeof OUTER | typeof CHANNELS | typeof INNER;
+/** A place in [outer, channels, inner], or a size. */
+export type Triple = readonly [outer: number, channels: number, inner: number];
 
-/** Part i is from starts[i] up to starts[i + 1] on the axis. */
+/** What one thread computes at once. */
+export interface Part {
+  readonly start: Triple;
+  readonly size: Triple;
+  /** Which slice it belongs to: parts of one slice have different channels. */
+  readonly slice: number;
+}
+
 export interface Cut {
-  readonly axis: Axis;
-  readonly starts: readonly number[];
-  /** Whether parts are partial sums of the same channels. */
-  readonly partial?: true;
+  readonly parts: readonly Part[];
+  /** Slices of a sum, which are in the order of parts. 1: there is nothing to merge. */
+  readonly slices: number;
 }
 
 /** Sizes that decide on cuts. */
@@ -38,19 +43,22 @@ export interface Grid {
  * A round trip to a worker that is awake takes 0.3 to 0.6 us, a pass over 2^15 floats 3 us. A slice costs `moments` 4 ns per channel
  * in rows and 65 ns in planes, whose samples lie in other cache lines, and `reduce` 1 ns: with these limits less than 3 % of the time.
  */
-export const GRID: Grid = { least: 32_768, slice: 131_072, rows: 512, planes: 2048, sums: 128 };
+export const GRID: Grid = { least: 32_768, slice: 131_072, rows: 512, planes: 4096, sums: 128 };
 
 /** The most slices of a sum. */
 export const MOST_SLICES = 8;
 
-/** Elements below which an elementwise call is one part for each thread. */
+/** The most slices of `moments`: 8 of 25088x64 or of 8x64x3136 take 6 to 14 % more time than one, 4 take up to 2 %. */
+const MOST_MOMENTS = 4;
+
+/** Elements below which a call is one part for each thread. */
 const FINE = 262_144;
 
 /**
- * Shares of two threads, in sixteenths. The caller begins at the front and the worker at the back, so that each finds its half in its own
- * cache from kernel to kernel, and what is left at the end is small.
+ * Shares of two threads. The caller begins at the front and the worker at the back, so that each finds its half in its own cache from
+ * kernel to kernel, and what is left at the end is small: one thread waits for the other a fifth to a half less than with parts of an eighth.
  */
-const SHARES = [4, 2, 1, 1, 1, 1, 2, 4];
+const SHARES = [8, 4, 2, 1, 1, 1, 1, 2, 4, 8];
 
 /** Positions along one channel are cut at multiples of this: whole vectors, and whole bytes of a mask. */
 const POSITIONS = 64;
@@ -58,25 +66,26 @@ const POSITIONS = 64;
 /** Rows are cut between channels at multiples of UNIT, into parts of COLUMNS at least: rows of fewer columns are walked in another way. */
 const UNIT = 16, COLUMNS = 128;
 
+const OUTER = 0, CHANNELS = 1, INNER = 2;
+
 /** Parts of `affine` or `gradient` for so many threads; one thread has no use for several. */
 export function elementwiseCut(outer: number, channels: number, inner: number, threads: number): Cut {
-  const fine = threads > 1 && outer * channels * inner >= FINE;
-  const shares = fine && threads === 2 ? SHARES : equal(Math.min(fine ? 4 * threads : threads, MOST_PARTS));
-  if (outer >= 2 * threads) return { axis: OUTER, starts: boundaries(outer, 1, shares) };
-  if (channels === 1) return { axis: INNER, starts: boundaries(inner, POSITIONS, shares) };
-  return { axis: CHANNELS, starts: channelBoundaries(channels, inner, shares) };
+  const size: Triple = [outer, channels, inner], shares = sharesOf(outer * channels * inner, threads);
+  if (outer < totalOf(shares) && inPlanes(channels, inner)) return { parts: planes(boundaries(outer, 1, equal(outer)), size, shares, false), slices: 1 };
+  if (outer >= 2 * threads) return { parts: along(OUTER, boundaries(outer, 1, shares), size), slices: 1 };
+  if (channels === 1) return { parts: along(INNER, boundaries(inner, POSITIONS, shares), size), slices: 1 };
+  return { parts: along(CHANNELS, rowBoundaries(channels, shares), size), slices: 1 };
 }
 
-/** Parts of `moments` or `reduce`: slices if the shape has several, otherwise channels for so many threads. */
-export function sumsCut(
-  kernel: 'moments' | 'reduce', outer: number, channels: number, inner: number, threads: number, grid: Grid,
-): Cut {
-  const slices = sliceCount(kernel, outer, channels, inner, grid);
-  if (slices > 1) {
-    const [axis, length, unit] = outer > 1 ? [OUTER, outer, 1] as const : [INNER, inner, POSITIONS] as const;
-    return { axis, starts: boundaries(length, unit, equal(slices)), partial: true };
+/** Parts of `moments` or `reduce`: slices if the shape has several, and channels of them for so many threads. */
+export function sumsCut(kernel: 'moments' | 'reduce', outer: number, channels: number, inner: number, threads: number, grid: Grid): Cut {
+  const size: Triple = [outer, channels, inner], slices = sliceCount(kernel, outer, channels, inner, grid);
+  const [axis, unit] = outer > 1 ? [OUTER, 1] as const : [INNER, POSITIONS] as const;
+  if (threads > 1 && inPlanes(channels, inner)) {
+    return { parts: planes(boundaries(outer, 1, equal(slices)), size, sharesOf(outer * channels * inner, threads), true), slices };
   }
-  return { axis: CHANNELS, starts: channelBoundaries(channels, inner, equal(Math.min(threads, MOST_PARTS))) };
+  if (slices > 1) return { parts: along(axis, boundaries(size[axis], unit, equal(slices)), size).map((part, slice) => ({ ...part, slice })), slices };
+  return { parts: along(CHANNELS, rowBoundaries(channels, equal(threads)), size), slices };
 }
 
 /** How many slices a sum has: a power of two, so that two and four threads come out even. */
@@ -85,12 +94,50 @@ export function sliceCount(kernel: 'moments' | 'reduce', outer: number, channels
   const least = kernel === 'reduce' ? grid.sums : inner === 1 ? grid.rows : grid.planes;
   // Positions of several channels do not lie side by side: kernels take the distance between channels from `inner`.
   const axis = outer > 1 ? outer : channels === 1 ? Math.floor(inner / POSITIONS) : 1;
-  const most = Math.min(MOST_SLICES, (positions * channels) / grid.slice, positions / least, axis);
+  const most = Math.min(kernel === 'reduce' ? MOST_SLICES : MOST_MOMENTS, (positions * channels) / grid.slice, positions / least, axis);
   return most < 2 ? 1 : 2 ** Math.floor(Math.log2(most));
 }
 
-function channelBoundaries(channels: number, inner: number, shares: readonly number[]): number[] {
-  if (inner > 3) return boundaries(channels, 1, shares);
+/** Whether the positions of a channel lie side by side, so that parts of a sample are contiguous too. */
+function inPlanes(channels: number, inner: number): boolean {
+  return channels > 1 && inner > 3;
+}
+
+/** Parts that lie side by side on an axis. */
+function along(axis: number, starts: readonly number[], size: Triple): Part[] {
+  return starts.slice(0, -1).map((start, i) => {
+    const place = [0, 0, 0], length = [...size];
+    place[axis] = start;
+    length[axis] = starts[i + 1]! - start;
+    return { start: place as unknown as Triple, size: length as unknown as Triple, slice: 0 };
+  });
+}
+
+/**
+ * Shares of planes in the order of memory. A part is several samples or channels of one; of sums, whose samples are added up in
+ * `bounds` of them, it is channels of one slice.
+ */
+function planes(bounds: readonly number[], [, channels, inner]: Triple, shares: readonly number[], sums: boolean): Part[] {
+  const starts = boundaries((bounds.length - 1) * channels, 1, shares), parts: Part[] = [];
+  for (let i = 0; i + 1 < starts.length; i++) {
+    for (let at = starts[i]!, next = at; at < starts[i + 1]!; at = next) {
+      const slice = Math.floor(at / channels), channel = at % channels, left = starts[i + 1]! - at;
+      const whole = sums || channel > 0 ? 1 : Math.max(Math.floor(left / channels), 1);
+      const width = Math.min(channels - channel, left), from = bounds[slice]!;
+      parts.push({ start: [from, channel, 0], size: [bounds[slice + whole]! - from, width, inner], slice });
+      next = at + whole * width;
+    }
+  }
+  return parts;
+}
+
+/** Shares of so many threads. */
+function sharesOf(elements: number, threads: number): readonly number[] {
+  const fine = threads > 1 && elements >= FINE;
+  return fine && threads === 2 ? SHARES : equal(Math.min(fine ? 4 * threads : threads, MOST_PARTS / 2));
+}
+
+function rowBoundaries(channels: number, shares: readonly number[]): number[] {
   const most = Math.max(Math.floor(channels / COLUMNS), 1);
   return boundaries(channels, UNIT, shares.length > most ? equal(most) : shares);
 }
@@ -99,9 +146,13 @@ function equal(parts: number): number[] {
   return new Array<number>(parts).fill(1);
 }
 
+function totalOf(shares: readonly number[]): number {
+  return shares.reduce((sum, share) => sum + share, 0);
+}
+
 /** Cuts a length in proportion to shares, at multiples of a unit. Parts of nothing are left out. */
 function boundaries(length: number, unit: number, shares: readonly number[]): number[] {
-  const total = shares.reduce((sum, share) => sum + share, 0), starts = [0];
+  const total = totalOf(shares), starts = [0];
   let seen = 0;
   for (const share of shares) {
     seen += share;

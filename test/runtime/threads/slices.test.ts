@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { MOST_PARTS } from '../../../src/runtime/threads/control.js';
-import { CHANNELS, type Cut, elementwiseCut, GRID, INNER, MOST_SLICES, sliceCount, sumsCut } from '../../../src/runtime/threads/slices.js';
+import { type Cut, elementwiseCut, GRID, MOST_SLICES, type Part, sliceCount, sumsCut, type Triple } from '../../../src/runtime/threads/slices.js';
 
 /** [outer, channels, inner], slices of moments, slices of reduce. A change here changes bits of results, and is a breaking one. */
 const TABLE: [[number, number, number], number, number][] = [
-  [[60, 100, 1], 1, 1], [[256, 1024, 1], 1, 2], [[1024, 256, 1], 2, 2], [[25_088, 64, 1], 8, 8], [[1568, 2048, 1], 2, 8],
-  [[6272, 1024, 1], 8, 8], [[401_408, 64, 1], 8, 8], [[32, 2048, 49], 1, 8], [[8, 64, 3136], 8, 8], [[32, 128, 784], 8, 8],
-  [[32, 1024, 196], 2, 8], [[1, 32, 12_544], 1, 1], [[3, 64, 50_176], 2, 2], [[1, 1, 2 ** 20], 8, 8], [[1, 1, 200_000], 1, 1],
+  [[60, 100, 1], 1, 1], [[256, 1024, 1], 1, 2], [[1024, 256, 1], 2, 2], [[25_088, 64, 1], 4, 8], [[1568, 2048, 1], 2, 8],
+  [[6272, 1024, 1], 4, 8], [[401_408, 64, 1], 4, 8], [[32, 2048, 49], 1, 8], [[8, 64, 3136], 4, 8], [[32, 128, 784], 4, 8],
+  [[32, 1024, 196], 1, 8], [[1, 32, 12_544], 1, 1], [[3, 64, 50_176], 2, 2], [[1, 1, 2 ** 20], 4, 8], [[1, 1, 200_000], 1, 1],
   [[1, 2, 450_003], 1, 1],
 ];
 
@@ -19,52 +19,91 @@ describe('slices of a sum', () => {
   it('follow from the shape, whatever the number of threads', () => {
     for (const [shape] of TABLE) {
       for (const kernel of ['moments', 'reduce'] as const) {
-        if (sliceCount(kernel, ...shape, GRID) === 1) continue;
-        const [first, ...others] = [1, 2, 3, 8, 64].map((threads) => sumsCut(kernel, ...shape, threads, GRID));
-        expect(first!.partial).toBe(true);
+        const [first, ...others] = THREADS.map((threads) => slicesOf(sumsCut(kernel, ...shape, threads, GRID)));
         for (const other of others) expect(other).toEqual(first);
+      }
+    }
+  });
+
+  it('come one after another, so that they are merged in order', () => {
+    for (const [shape] of TABLE) {
+      for (const threads of THREADS) {
+        const { parts, slices } = sumsCut('reduce', ...shape, threads, GRID), numbers = parts.map(({ slice }) => slice);
+        expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+        expect(new Set(numbers).size).toBe(slices);
       }
     }
   });
 });
 
-const SHAPES = [...TABLE.map(([shape]) => shape), [2, 1, 9], [5, 3, 2], [1, 128, 1], [7, 300, 1], [3, 500, 3], [1, 1, 1], [100_000, 3, 1]] satisfies [number, number, number][];
 const THREADS = [1, 2, 3, 8, 64];
 
+/** Which samples and positions each slice adds up. */
+function slicesOf({ parts }: Cut): string[] {
+  return [...new Set(parts.map(({ start, size, slice }) => `${slice}: ${start[0]} ${start[2]}, ${size[0]} ${size[2]}`))];
+}
+
+function volumeOf({ size: [samples, channels, positions] }: Part): number {
+  return samples * channels * positions;
+}
+
+function overlap(one: Part, other: Part): boolean {
+  return one.start.every((start, axis) => start < other.start[axis]! + other.size[axis]! && other.start[axis]! < start + one.size[axis]!);
+}
+
+const SHAPES = [
+  ...TABLE.map(([shape]) => shape), [2, 1, 9], [5, 3, 2], [1, 128, 1], [7, 300, 1], [3, 500, 3], [1, 1, 1], [100_000, 3, 1], [7, 31, 4001], [63, 40, 300],
+] satisfies [number, number, number][];
+
 describe.each(SHAPES)('cuts of %i x %i x %i', (outer, channels, inner) => {
-  const lengths = [outer, channels, inner], [one, two] = [1, 2].map((threads) => elementwiseCut(outer, channels, inner, threads));
+  const size: Triple = [outer, channels, inner];
   const cuts: Cut[] = THREADS.flatMap((threads) => [
     elementwiseCut(outer, channels, inner, threads), sumsCut('moments', outer, channels, inner, threads, GRID),
     sumsCut('reduce', outer, channels, inner, threads, GRID),
   ]);
 
-  it('are ascending and cover the whole axis', () => {
-    for (const { axis, starts } of cuts) {
-      expect(starts[0]).toBe(0);
-      expect(starts[starts.length - 1]).toBe(lengths[axis]);
-      for (let i = 1; i < starts.length; i++) expect(starts[i]! > starts[i - 1]! && Number.isInteger(starts[i])).toBe(true);
-      expect(starts.length - 1).toBeLessThanOrEqual(MOST_PARTS);
+  it('cover everything once', () => {
+    for (const { parts } of cuts) {
+      expect(parts.reduce((sum, part) => sum + volumeOf(part), 0)).toBe(outer * channels * inner);
+      parts.forEach((part, i) => {
+        expect(Math.min(...part.size)).toBeGreaterThan(0);
+        expect(part.start.every((start, axis) => start >= 0 && start + part.size[axis]! <= size[axis]!)).toBe(true);
+        expect(parts.slice(i + 1).some((other) => overlap(part, other))).toBe(false);
+      });
+      expect(parts.length).toBeLessThanOrEqual(MOST_PARTS);
     }
   });
 
   it('fall between vectors: positions of one channel alone, and columns that are walked as in the whole', () => {
-    for (const { axis, starts, partial } of cuts) {
-      if (axis === INNER) {
-        expect(channels).toBe(1);
-        for (const start of starts.slice(0, -1)) expect(start % 64).toBe(0);
-      }
-      if (axis === CHANNELS && inner <= 3 && starts.length > 2) {
-        for (let i = 1; i < starts.length; i++) {
-          expect(starts[i - 1]! % 16).toBe(0);
-          expect(starts[i]! - starts[i - 1]!).toBeGreaterThanOrEqual(112);
+    for (const { parts, slices } of cuts) {
+      for (const part of parts) {
+        if (part.size[2] < inner) {
+          expect(channels).toBe(1);
+          expect(part.start[2] % 64).toBe(0);
+        }
+        if (inner <= 3 && part.size[1] < channels) {
+          expect(part.start[1] % 16).toBe(0);
+          expect(part.size[1]).toBeGreaterThanOrEqual(112);
         }
       }
-      if (partial) expect(starts.length - 1).toBeLessThanOrEqual(MOST_SLICES);
+      expect(slices).toBeLessThanOrEqual(MOST_SLICES);
     }
   });
 
-  it('leave one thread an elementwise call as it is, or in a few parts', () => {
-    expect(one!.starts.length).toBeLessThanOrEqual(5);
-    expect(two!.starts.length).toBeLessThanOrEqual(9);
+  it('are contiguous in memory where channels are planes and nothing is added up', () => {
+    if (inner <= 3) return;
+    for (const { start, size: [samples, width] } of elementwiseCut(outer, channels, inner, 2).parts) {
+      if (samples > 1) expect([start[1], width]).toEqual([0, channels]);
+    }
+  });
+
+  it('leave one thread an elementwise call as it is', () => {
+    expect(elementwiseCut(outer, channels, inner, 1).parts).toEqual([{ start: [0, 0, 0], size, slice: 0 } satisfies Part]);
+  });
+
+  it('are small at the end for two threads', () => {
+    const { parts } = elementwiseCut(outer, channels, inner, 2), whole = outer * channels * inner;
+    if (whole < 2 ** 18 || channels * outer < 64 || inner <= 3) return;
+    expect(volumeOf(parts[parts.length >> 1]!)).toBeLessThanOrEqual(whole / 16);
   });
 });
