@@ -1,10 +1,11 @@
 /**
  * What threads gain: the time of one unsliced thread over that of one sliced thread, of two, and of all cores, and beside them what a copy
- * of the same bytes gains by as many threads. `npm run bench -- threads [--threads 2,4] [--shape 8x64x56x56]`
+ * of the same bytes gains by as many threads. `npm run bench -- threads [--threads 2,4] [--shape 8x64x56x56] [--busy]`
  *
  * Sides take turns in bursts, each on tensors of its own. A burst in which another process had more than a tick of the processors does
- * not count where there are enough others.
+ * not count where there are enough others. With `--busy` another process wants a core all the time, every burst counts, and speeds are means.
  */
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -20,7 +21,7 @@ const BURST_MS = 60;
 /** Ticks of 10 ms that other processes may have in a burst that counts. */
 const OTHERS = 1;
 
-const { values: options } = parseArgs({ options: { threads: { type: 'string' }, shape: { type: 'string' } } });
+const { values: options } = parseArgs({ options: { threads: { type: 'string' }, shape: { type: 'string' }, busy: { type: 'boolean', default: false } } });
 const cores = availableParallelism();
 const counts = [...new Set(options.threads?.split(',').map(Number) ?? [1, 2, ...(cores > 2 ? [cores] : [])])];
 
@@ -29,9 +30,10 @@ interface Side { readonly name: string; readonly threads: number; run(): void; d
 await main();
 
 async function main(): Promise<void> {
+  const other = options.busy ? spawn(process.execPath, ['-e', 'for (;;);']) : undefined;
   const plain = createRuntime(), threaded = counts.map((threads) => createThreadedRuntime({ threads }));
   await Promise.all(threaded.map(({ ready }) => ready));
-  console.log(`Node ${process.version}, ${cores} cores, float32. Speed in relation to one thread of createRuntime().\n`);
+  console.log(`Node ${process.version}, ${cores} cores, float32. Speed in relation to one thread of createRuntime()${options.busy ? ', beside a busy process' : ''}.\n`);
   for (const shape of SHAPES.filter((of) => !options.shape || of.join('x') === options.shape)) {
     const copies = await copiesOf(shape.reduce((product, size) => product * size, 1));
     const copying = speeds(copies);
@@ -46,6 +48,7 @@ async function main(): Promise<void> {
     }
   }
   for (const runtime of [plain, ...threaded]) runtime.dispose();
+  other?.kill();
 }
 
 function sideOf(runtime: Runtime, name: string, of: readonly number[], layout: Layout, operation: Operation): Side {
@@ -64,13 +67,15 @@ function sideOf(runtime: Runtime, name: string, of: readonly number[], layout: L
   };
 }
 
-/** The median speed of each side but the first in relation to that, over rounds of bursts that take turns. */
+/** The median speed of each side but the first in relation to that, over rounds of bursts that take turns; beside a busy process the mean. */
 function speeds(sides: readonly Side[]): number[] {
-  const rounds: { ratios: number[]; others: number }[] = [];
+  const rounds: { ratios: number[]; others: number }[] = [], totals = sides.map(() => 0);
   for (let round = 0; round < ROUNDS; round++) {
     const others = ticksOfOthers(), times = sides.map(({ run }) => timeOf(run));
     rounds.push({ ratios: times.slice(1).map((time) => times[0]! / time), others: ticksOfOthers() - others });
+    times.forEach((time, i) => { totals[i]! += time; });
   }
+  if (options.busy) return totals.slice(1).map((total) => totals[0]! / total);
   const quiet = rounds.filter(({ others }) => others <= OTHERS * sides.length), used = quiet.length >= ROUNDS / 3 ? quiet : rounds;
   return sides.slice(1).map((_, i) => used.map(({ ratios }) => ratios[i]!).sort((a, b) => a - b)[used.length >> 1]!);
 }
