@@ -7,10 +7,12 @@ const common = { include: ['test/**/*.test.ts'], exclude: ['test/hosts/**'], tes
 /** They start Node, servers or a compiler, read files, load the package anew, or look into what dist/tfjs.js keeps to itself. */
 const NODE_ONLY = [
   'readme', 'types', 'house', 'examples', 'experiments', 'formats/hostile-files', 'fuzz/search', 'runtime/fallback', 'runtime/disposal',
-  'runtime/memory-refused', 'runtime/threads/pool', 'batchnorm/memory-held',
+  'runtime/memory-refused', 'runtime/threads/pool', 'runtime/threads/lost', 'batchnorm/memory-held',
   'tfjs/devices', 'tfjs/objects', 'tfjs/stock',
   ...['servers', 'mpi', 'threads', 'tabs', 'recalibrate', 'data-parallel'].map((name) => `sync/${name}`),
 ].map((name) => `test/${name}.test.ts`);
+/** tfjs takes the build with threads on isolated pages alone. */
+const BROWSER_ONLY = ['test/tfjs/threads.test.ts'];
 const present = (['chrome', 'firefox'] as const).filter((browser) => {
   const found = executableOf(browser) !== undefined, debian = { chrome: 'chromium', firefox: 'firefox-esr' }[browser];
   if (!found) console.warn(`Tests in ${debian} are skipped: it is not installed (apt-get install ${debian}).`);
@@ -19,6 +21,8 @@ const present = (['chrome', 'firefox'] as const).filter((browser) => {
 
 /** The same files in real browsers, for the package as it ships: what tests import from an index.ts of src comes from dist. */
 const browsers = {
+  // Threads share memory, which a browser allows to isolated pages.
+  server: { headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } },
   resolve: {
     alias: [
       { find: /^(\.\.\/)+src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) },
@@ -53,6 +57,6 @@ export default defineConfig({
   test: {
     globalSetup: 'scripts/build.mjs',
     reporters: ['default', ['json', { outputFile: 'out/tests.json' }]],
-    projects: [{ test: { ...common, name: 'node' } }, demo, ...(present.length ? [browsers] : [])],
+    projects: [{ test: { ...common, name: 'node', exclude: [...common.exclude, ...BROWSER_ONLY] } }, demo, ...(present.length ? [browsers] : [])],
   },
 });
