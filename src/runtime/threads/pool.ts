@@ -37,6 +37,8 @@ export class Pool implements Team, Helpers {
   readonly #spins: boolean;
   readonly #say: (reason: string) => void;
   #stopped = false;
+  /** Ends with the pool, which it keeps, and with it the memory of the runtime. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
   /** Calls in a row, and when the latest ended. */
   #burst = 0;
   #lastEnd = 0;
@@ -67,7 +69,8 @@ export class Pool implements Team, Helpers {
     const giveUp = () => {
       for (let id = 1; id < this.most; id++) if (this.#is(id, STARTING)) this.#lose(id, 'a worker has not started');
     };
-    (setTimeout(giveUp, START) as { unref?(): void }).unref?.();
+    this.#timer = setTimeout(giveUp, START);
+    (this.#timer as { unref?(): void }).unref?.();
   }
 
   /** Threads that work now, the caller among them. */
@@ -134,6 +137,7 @@ export class Pool implements Team, Helpers {
   dispose(): void {
     const { words } = this.control;
     this.#stopped = true;
+    clearTimeout(this.#timer);
     Atomics.store(words, STOP, 1);
     Atomics.add(words, JOB, 1);
     Atomics.notify(words, JOB);
