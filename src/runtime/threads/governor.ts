@@ -20,6 +20,11 @@ const SAMPLE = 64;
 const TIME = 4;
 /** The first pause, and the longest: a comparison that lost costs 4 ms of a second. */
 const PAUSE = 20, LONGEST_PAUSE = 1000;
+/**
+ * The next pause is so many times as long after a comparison that lost, or won. Beside a busy process, whose time slices are as long as a comparison,
+ * some are won by chance: they must not outweigh those that are lost.
+ */
+const LENGTHEN = 4, SHORTEN = 0.8;
 
 export class Governor {
   readonly #experiences: Experience[] = [];
@@ -47,10 +52,13 @@ export class Governor {
   }
 }
 
-/** The first call is slow for other reasons, and counts until there is a second. */
+/**
+ * The first call is slow for other reasons, and counts until there is a second. One that another process has interrupted counts as twice the
+ * mean: otherwise sharing would seem to pay just then.
+ */
 function learnAlone(experience: Experience, time: number): void {
-  const samples = ++experience.samples;
-  experience.alone += (time - experience.alone) / Math.min(Math.max(samples - 1, 1), 8);
+  const samples = ++experience.samples, { alone } = experience;
+  experience.alone += ((samples > 2 ? Math.min(time, 2 * alone) : time) - alone) / Math.min(Math.max(samples - 1, 1), 8);
 }
 
 function learnShared(experience: Experience, time: number, elements: number, now: number): void {
@@ -59,9 +67,9 @@ function learnShared(experience: Experience, time: number, elements: number, now
   if (experience.time < TIME) return;
   if (experience.time > experience.alone * experience.elements) {
     experience.until = now + experience.pause;
-    experience.pause = Math.min(2 * experience.pause, LONGEST_PAUSE);
+    experience.pause = Math.min(LENGTHEN * experience.pause, LONGEST_PAUSE);
   } else {
-    experience.pause = PAUSE;
+    experience.pause = Math.max(SHORTEN * experience.pause, PAUSE);
   }
   experience.time = experience.elements = 0;
 }
