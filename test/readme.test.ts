@@ -129,7 +129,7 @@ it('the badges of the README are true', () => {
 });
 
 it.each([
-  ['Speed', 'docs/speed.md'], ['Accuracy', 'docs/numerics.md'],
+  ['Options', 'docs/options.md'], ['Speed', 'docs/speed.md'], ['Accuracy', 'docs/numerics.md'],
 ])('the table under «%s» in the README is part of the one in %s', (heading, guide) => {
   const section = read('README.md').split(`\n## ${heading}\n`)[1]!.split('\n## ')[0]!;
   const rows = section.split('\n').filter((line) => line.startsWith('| '));

@@ -68,7 +68,7 @@ function filesIn(folder: string): string[] {
 }
 
 const GROUPS = {
-  'First steps': ['getting-started', 'porting', 'choosing'],
+  'First steps': ['getting-started', 'options', 'porting', 'choosing'],
   'Topics': ['layers', 'statistics', 'checkpoints', 'folding', 'tfjs', 'threads', 'more-than-one-process'],
   'Evidence': ['numerics', 'speed', 'hosts', 'experiments', 'how-it-is-tested'],
 };
