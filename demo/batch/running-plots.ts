@@ -11,13 +11,20 @@ export interface Track {
   readonly runningVar: number;
 }
 
+/** Running statistics before the first batch. */
+const START = { mean: 0, variance: 1 };
+/** Batches that an axis has room for at first. */
+const FEWEST = 20;
+
 let runningPlots: uPlot[] | undefined;
 
 export function showRunningPlots(tracks: readonly Track[], truth: { mean: number; variance: number }): void {
-  const batches = tracks.map((_, i) => i + 1);
+  const end = Math.max(tracks.length + 1, FEWEST);
+  const batches = [0, ...tracks.map((_, i) => i + 1), end];
+  const column = (name: keyof Track, start: number | null) => [start, ...tracks.map((track) => track[name]), null];
   const data = [
-    [batches, tracks.map(() => truth.mean), tracks.map(({ mean }) => mean), tracks.map(({ runningMean }) => runningMean)],
-    [batches, tracks.map(() => truth.variance), tracks.map(({ variance }) => variance), tracks.map(({ runningVar }) => runningVar)],
+    [batches, batches.map(() => truth.mean), column('mean', null), column('runningMean', START.mean)],
+    [batches, batches.map(() => truth.variance), column('variance', null), column('runningVar', START.variance)],
   ] as uPlot.AlignedData[];
   runningPlots ??= [
     makeRunningPlot('running-mean-plot', [0, 6], data[0]!), makeRunningPlot('running-var-plot', [0, 12], data[1]!),
@@ -28,18 +35,13 @@ export function showRunningPlots(tracks: readonly Track[], truth: { mean: number
 function makeRunningPlot(id: string, range: [number, number], data: uPlot.AlignedData): uPlot {
   const muted = () => colour('muted');
   return makePlot(element(id), {
-    scales: { x: { time: false, range: (_, __, max) => [0, Math.max(max ?? 0, 20)] }, y: { range } },
+    scales: { x: { time: false, range: (_, __, max) => [0, max ?? FEWEST] }, y: { range } },
     axes: [axis(30), axis(38)],
     series: [
       {},
       { stroke: muted, width: 1, dash: [4, 4], points: { show: false } },
       { stroke: muted, width: 0, paths: () => null, points: { show: true, size: 4, stroke: muted, fill: muted } },
-      { stroke: () => colour('with'), width: 2, points: { show: tracksFew, size: 5, fill: () => colour('with'), stroke: () => colour('with') } },
+      { stroke: () => colour('with'), width: 2, points: { show: false } },
     ],
   }, data);
-}
-
-/** A line through a single batch would be invisible, so few batches are drawn as points. */
-function tracksFew(plot: uPlot): boolean {
-  return plot.data[0].length < 3;
 }

@@ -1,5 +1,6 @@
 /** One batch. */
 import { expect, it } from 'vitest';
+import { colouredPixels } from './pixels.js';
 import type { Visitor } from './visitor.js';
 
 export function batch(visitor: () => Visitor): void {
@@ -66,6 +67,8 @@ export function batch(visitor: () => Visitor): void {
 
   it('brings the running statistics to the true ones', async () => {
     expect(await visitor().number('#running-mean')).toBeLessThan(1);
+    // The start, and the first batch: a line.
+    expect(await visitor().page.evaluate(colouredPixels, 'running-mean-plot')).toBeGreaterThan(30);
     for (let i = 0; i < 4; i++) await visitor().click('#many-batches');
     expect(Math.abs(await visitor().number('#running-mean') - 3)).toBeLessThan(0.8);
     expect(Math.abs(await visitor().number('#running-var') - 4)).toBeLessThan(2);

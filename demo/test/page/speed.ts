@@ -15,6 +15,15 @@ export function speed(visitor: () => Visitor): void {
     expect(await visitor().number('#speed-factor')).toBeGreaterThan(1);
   });
 
+  it('has room for the name of every side', async () => {
+    const overhang = await visitor().page.$$eval('#speed-table tbody th', (names) => names.map((name) => {
+      const text = document.createRange();
+      text.selectNodeContents(name);
+      return text.getBoundingClientRect().right - name.getBoundingClientRect().right;
+    }));
+    expect(Math.max(...overhang)).toBeLessThanOrEqual(0);
+  });
+
   it('races the implementations on the chosen shape', async () => {
     for (const [id, value] of [['speed-n', '4'], ['speed-c', '8'], ['speed-size', '16']]) await visitor().set(`#${id}`, value!);
     await visitor().click('#speed-tfjs');
