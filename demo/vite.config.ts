@@ -14,13 +14,22 @@ export default defineConfig({
   base: './',
   plugins: [sections(), claims(), social(process.env.PAGE_ADDRESS)],
   // The package as shipped: Vite does not resolve a package's own name from within the package.
-  resolve: { alias: { 'batchnorm-wasm': path('../dist/index.js') } },
+  resolve: {
+    alias: {
+      'batchnorm-wasm/tfjs-training': path('../dist/tfjs-training.js'),
+      'batchnorm-wasm/tfjs': path('../dist/tfjs.js'),
+      'batchnorm-wasm': path('../dist/index.js'),
+    },
+  },
   build: { outDir: path('../out/demo'), emptyOutDir: true, target: 'es2022' },
   worker: { format: 'es' },
   server: { fs: { allow: [path('..')] }, headers },
   preview: { headers },
   // Bundled at start rather than when the race imports them, which would reload the page.
   optimizeDeps: {
-    include: ['uplot', '@tensorflow/tfjs-core', '@tensorflow/tfjs-core/dist/register_all_gradients.js', '@tensorflow/tfjs-backend-wasm'],
+    include: [
+      'uplot', '@tensorflow/tfjs-core', '@tensorflow/tfjs-core/dist/register_all_gradients.js', '@tensorflow/tfjs-backend-wasm',
+      '@tensorflow/tfjs-layers',
+    ],
   },
 });

@@ -1,23 +1,13 @@
 /** TensorFlow.js as a side of the race, loaded only on demand. */
-import { setThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
-import plain from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
-import simd from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
 import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
 import { type Race, type Runner, shapeOf } from './race.js';
+import { startBackend } from './tfjs-backend.js';
 
 const EPS = 1e-5;
 
 /** Tensors stay in the backend. Its batchNorm only supports channels-last; channels-first uses broadcasting operations. */
 export async function tfjs(race: Race, data: Float32Array): Promise<Runner> {
-  // One thread, like the other sides. The backend requires a path for its threaded build too, but does not load it.
-  tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
-  setWasmPaths({
-    'tfjs-backend-wasm.wasm': plain, 'tfjs-backend-wasm-simd.wasm': simd, 'tfjs-backend-wasm-threaded-simd.wasm': simd,
-  });
-  setThreadsCount(1);
-  if (!(await tf.setBackend('wasm'))) throw new Error('its WebAssembly backend did not start');
-
+  await startBackend();
   const first = race.layout === 'channels-first', { channels } = race;
   const perChannel = first ? [1, channels, 1, 1] : [channels];
   const axes = first ? [0, 2, 3] : [0, 1, 2];

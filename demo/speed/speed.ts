@@ -21,7 +21,7 @@ export function bindSpeed(onBusy: (busy: boolean) => void): void {
   const seen = new IntersectionObserver(([entry]) => {
     if (!entry!.isIntersecting) return;
     seen.disconnect();
-    if (!stop) start();
+    if (!stop && !button.disabled) start();
   }, { threshold: 0.5 });
   seen.observe(element('speed-table'));
 

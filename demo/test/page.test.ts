@@ -7,6 +7,7 @@ import { executableOf, start } from '../../test/browsers.js';
 import { SCENARIOS } from '../network/settings.js';
 import { batch } from './page/batch.js';
 import { claims } from './page/claims.js';
+import { finetune } from './page/finetune.js';
 import { layers } from './page/layers.js';
 import { speed } from './page/speed.js';
 import { training } from './page/training.js';
@@ -56,7 +57,7 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
       await page.close();
     }
     expect([...server.sent.values()].reduce((sum, bytes) => sum + bytes)).toBeLessThan(WEIGHT);
-    expect([...server.sent.keys()].filter((file) => file.endsWith('.svg') || file.includes('tfjs'))).toEqual([]);
+    expect([...server.sent.keys()].filter((file) => file.endsWith('.svg') || /tfjs|mobilenet|finetune/.test(file))).toEqual([]);
     expect(Math.min(...times)).toBeLessThan(FIRST_STEP);
   });
 
@@ -116,7 +117,10 @@ describe.skipIf(!chromium)('the page', { timeout: 2 * PATIENCE }, () => {
     let visitor: Visitor;
     beforeAll(async () => { visitor = await open('', view); }, PATIENCE);
     afterAll(async () => { await visitor?.page.close(); });
-    for (const suite of [training, layers, batch, speed, claims, whole]) suite(() => visitor);
+    for (const suite of [training, layers, batch, speed, claims]) suite(() => visitor);
+    // It takes a minute or more: once is enough.
+    if (view === DESKTOP) finetune(() => visitor, () => server);
+    whole(() => visitor);
   });
 });
 

@@ -19,11 +19,15 @@ function folder(): string {
   }
 }
 
+/** As in the package: topology, and the weights with 8 bits each. */
+export function readModel() {
+  const path = folder(), { modelTopology, weightsManifest } = require(join(path, 'model.min.js'));
+  const weightData = new Uint8Array(Buffer.from(require(join(path, 'group1-shard1of1.min.js')), 'base64'));
+  return { modelTopology, weightSpecs: weightsManifest[0].weights, weightData };
+}
+
 /** With the layers that are registered now. */
 export async function loadModel(): Promise<LayersModel> {
-  const path = folder(), { modelTopology, weightsManifest } = require(join(path, 'model.min.js'));
-  const bytes = Buffer.from(require(join(path, 'group1-shard1of1.min.js')), 'base64');
-  return tf.loadLayersModel({
-    load: async () => ({ modelTopology, weightSpecs: weightsManifest[0].weights, weightData: new Uint8Array(bytes).buffer }),
-  });
+  const { weightData, ...model } = readModel();
+  return tf.loadLayersModel({ load: async () => ({ ...model, weightData: weightData.buffer }) });
 }
