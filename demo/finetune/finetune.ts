@@ -19,7 +19,8 @@ interface Step {
 /** The faster one first, so that visitors see a result soon. */
 const ORDER: readonly NetworkName[] = ['with', 'without'];
 const DOING = { with: 'Training with the batch norm of this package …', without: 'Training with the batch norm of TensorFlow.js …' };
-const SECONDS = 5;
+/** That the axis has room for at first. */
+const SECONDS = 10;
 
 /** @param onBusy - called when training begins and when it has ended */
 export function bindFinetune(onBusy: (busy: boolean) => void): void {
