@@ -6,7 +6,7 @@ import { executableOf, puppeteer } from './test/browsers.js';
 const common = { include: ['test/**/*.test.ts'], exclude: ['test/hosts/**'], testTimeout: 60_000 };
 /** They start Node, servers or a compiler, read files, load the package anew, or look into what dist/tfjs.js keeps to itself. */
 const NODE_ONLY = [
-  'readme', 'types', 'house', 'examples', 'experiments', 'formats/hostile-files', 'fuzz/search', 'runtime/fallback', 'runtime/disposal',
+  'readme', 'types', 'house', 'examples', 'experiments', 'formats/hostile-files', 'fuzz/search', 'mutants/known', 'runtime/fallback', 'runtime/disposal',
   'runtime/memory-refused', 'runtime/threads/pool', 'runtime/threads/lost', 'batchnorm/memory-held',
   'tfjs/devices', 'tfjs/objects', 'tfjs/stock',
   ...['servers', 'mpi', 'threads', 'tabs', 'recalibrate', 'data-parallel'].map((name) => `sync/${name}`),

@@ -16,8 +16,8 @@ const TESTS: Record<string, RegExp> = {
   moments: /^(?!.*javascript).*(finds mean|keep a NaN|in moments|moments.*at the end)/,
   reduce: /^(?!.*javascript).*(sums and writes|let NaN|in reduce|reduce.*at the end)/,
 };
-/** The other kind runs no kernel; what is particular to a type is for the tests of kernels to notice. */
-const ANY = /^(?!.*javascript)/, FLOAT32 = /^(?!.*(javascript|float64))/;
+/** The other kind runs no kernel; what is particular to a type, or to parts of a call, is for the tests of kernels to notice. */
+const ANY = /^(?!.*javascript)/, FLOAT32 = /^(?!.*(javascript|wasm-threads|float64))/;
 
 export async function assembly(): Promise<Subject> {
   const bundles = await bundle([...KERNELS, ...LAYERS, NUMERICS], 'assembly', { module: { filter: /\/packaged\.js$/, file: 'packaged.ts' } });

@@ -50,6 +50,7 @@ function replacing({ text, module }: Replaced): Plugin {
     name: 'replacing',
     setup({ onLoad, onResolve }) {
       onResolve({ filter: /^vitest$/ }, () => ({ path: here('vitest.ts') }));
+      if (text) onLoad({ filter: /\/worker-text\.ts$/ }, async () => ({ contents: await workerText(text) }));
       if (module) onResolve({ filter: module.filter }, () => ({ path: here(module.file) }));
       onLoad({ filter: /\/(src|test)\/.*\.ts$/ }, async ({ path }) => {
         const contents = text && path === resolve(text.file) ? text.contents : await readFile(path, 'utf8');
@@ -60,31 +61,45 @@ function replacing({ text, module }: Replaced): Plugin {
   };
 }
 
+/** The module that has the program of a worker as a text, as scripts/bundle.mjs writes it. */
+async function workerText(text: Replaced['text']): Promise<string> {
+  const { outputFiles: [program] } = await build({
+    entryPoints: ['src/runtime/threads/worker.ts'], bundle: true, format: 'esm', target: 'es2022', write: false, logLevel: 'silent',
+    plugins: [replacing({ text })],
+  });
+  return `export const WORKER = ${JSON.stringify(program!.text)};`;
+}
+
 export type Run = Partial<Pick<TrialData, 'pattern' | 'kernels'>>;
 
-/** Seconds of this process in which no test begins: then the latest does not end. Not of the clock, which goes on while others compute. */
-const PATIENCE = 8;
+/**
+ * Seconds of processor time of this process, and of a process that sleeps, in which no test begins: then the latest does not end. Not of
+ * the clock, which goes on while others compute and while the process is paused.
+ */
+const PATIENCE = 8, ASLEEP = 60, LOOK = 0.5;
 
 /** Runs tests, and resolves to what failed: the name of a test, or that it does not end. Undefined: nothing did. */
 export async function failureOf({ trial, tests }: Bundles, files: readonly string[], { pattern = /./, kernels }: Run): Promise<string | undefined> {
   const begun = new Int32Array(new SharedArrayBuffer(4));
   const workerData: TrialData = { files: files.map((file) => tests.get(file)!), pattern, begun, kernels };
   const thread = new Worker(trial, { workerData, execArgv: [], stdout: true, stderr: true });
-  let seen = -1, since = process.cpuUsage(), timer: NodeJS.Timeout | undefined;
+  let seen = -1, looks = 0, since = process.cpuUsage(), timer: NodeJS.Timeout | undefined;
   try {
-    return await new Promise((resolve, reject) => {
+    return await new Promise((resolve) => {
+      const endless = () => resolve(`test ${begun[0]} does not end`);
       const check = () => {
         const { user, system } = process.cpuUsage(since);
-        if (begun[0] !== seen) [seen, since] = [begun[0]!, process.cpuUsage()];
-        else if (user + system > PATIENCE * 1e6) resolve(`test ${seen} does not end`);
+        looks++;
+        if (begun[0] !== seen) [seen, looks, since] = [begun[0]!, 0, process.cpuUsage()];
+        else if (user + system > PATIENCE * 1e6 || looks * LOOK > ASLEEP) endless();
       };
-      timer = setInterval(check, 500);
+      timer = setInterval(check, 1000 * LOOK);
       thread.once('message', resolve).once('error', (error) => resolve(String(error)));
-      thread.once('exit', () => reject(new Error('A trial ended without a result')));
+      // Nothing is left to wait for, and there is no result.
+      thread.once('exit', endless);
     });
   } finally {
     clearInterval(timer);
-    thread.removeAllListeners('exit');
     await thread.terminate();
   }
 }

@@ -9,7 +9,7 @@ interface Known {
   readonly lines: readonly (readonly [before: string, ...after: string[]])[];
 }
 
-const KNOWN = JSON.parse(readFileSync(new URL('known.json', import.meta.url), 'utf8')) as Known[];
+export const KNOWN = JSON.parse(readFileSync(new URL('known.json', import.meta.url), 'utf8')) as Known[];
 
 /** Why no test can notice the mutation, if it is listed. */
 export function reasonOf({ file, before, after }: Mutation): string | undefined {

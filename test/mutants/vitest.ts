@@ -3,8 +3,26 @@ import {
   ASYMMETRIC_MATCHERS_OBJECT, chai, customMatchers, GLOBAL_EXPECT, getState, JestAsymmetricMatchers, JestChaiExpect, JestExtend, setState,
 } from '@vitest/expect';
 import { getCurrentTest } from '@vitest/runner';
+import { restoreAllMocks, spyOn } from '@vitest/spy';
 
 export { afterAll, afterEach, beforeAll, beforeEach, describe, it } from '@vitest/runner';
+
+const stubbed = new Map<string, PropertyDescriptor | undefined>();
+
+export const vi = {
+  spyOn, restoreAllMocks,
+  stubGlobal(name: string, value: unknown) {
+    if (!stubbed.has(name)) stubbed.set(name, Object.getOwnPropertyDescriptor(globalThis, name));
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  },
+  unstubAllGlobals() {
+    for (const [name, descriptor] of stubbed) {
+      if (descriptor) Object.defineProperty(globalThis, name, descriptor);
+      else Reflect.deleteProperty(globalThis, name);
+    }
+    stubbed.clear();
+  },
+};
 
 for (const plugin of [JestExtend, JestChaiExpect, JestAsymmetricMatchers]) chai.use(plugin);
 
