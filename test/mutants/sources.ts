@@ -8,10 +8,13 @@ import { failureBy, type Subject } from './subject.js';
 
 /** They start processes, replace functions or load the package anew with what only vitest has, or look at the text of the project. */
 const OUTSIDE = [
-  'hosts/**', 'sync/{servers,mpi,threads,tabs,recalibrate,data-parallel}', 'runtime/{kernels,fallback,memory-refused,disposal}', 'batchnorm/memory-held',
+  'hosts/**', 'sync/{servers,mpi,threads,tabs,recalibrate,data-parallel}', 'runtime/{fallback,memory-refused,disposal}', 'batchnorm/memory-held',
   'tfjs/{backends,stock}', 'tfjs-training/register', 'fuzz/search',
   'mutants/known', 'readme', 'types', 'house', 'examples', 'experiments',
 ];
+
+/** Sources whose own tests are among these. */
+const UNTESTED = ['sync/{mpi,nats,redis,broadcast}', 'runtime/{binary,packaged*}', 'runtime/threads/worker-text'];
 
 /** What nearly everything below is used by. */
 const LAYERS = ['test/batchnorm', 'test/hostile'];
@@ -20,21 +23,28 @@ const SLOW = [
   'renorm', 'views-at-random', 'gradient', 'adversarial', 'mask', 'relu-and-residual', 'views', 'numerics', 'objects', 'hostile-files',
   'message-group', 'bits', 'moments',
 ];
-/** Only src/runtime knows that there are other kinds. */
-const ONE_KIND = /^(?!.*(javascript|wasm-threads))/;
+/** Tests of other kinds of runtime than these are left out: only src/runtime knows that there are any. */
+function kindsOf(file: string): RegExp {
+  if (file === REFERENCE) return /^(?!.*wasm-(simd|threads))/;
+  if (file.startsWith('src/runtime/threads/')) return /^(?!.*javascript)/;
+  return file.startsWith('src/runtime/') ? /^(?!.*wasm-threads)/ : /^(?!.*(javascript|wasm-threads))/;
+}
+
+/** Its own tests are those of the kernels, which take minutes for all kinds. */
+const REFERENCE = 'src/runtime/reference.ts', KERNELS = 'test/runtime/kernels.test.ts';
 /** The program of a worker is a text in tests. */
 const WORKER = 'src/runtime/threads/worker.ts', WORKER_TEXT = 'src/runtime/threads/worker-text.ts';
 
 export async function sources(): Promise<Subject> {
   const tests = globSync(['test/**/*.test.ts', ...OUTSIDE.map((name) => `!test/${name}.test.ts`)]).sort();
-  const texts = new Map(globSync(['src/**/*.ts', '!src/**/*.d.ts', '!src/runtime/{binary,packaged}*', '!src/runtime/threads/worker-text.ts']).sort().map((file) => [file, readFileSync(file, 'utf8')]));
+  const texts = new Map(globSync(['src/**/*.ts', '!src/**/*.d.ts', ...UNTESTED.map((name) => `!src/${name}.ts`)]).sort().map((file) => [file, readFileSync(file, 'utf8')]));
   const plain = await bundle(tests, 'sources');
   return {
     mutations: [...texts].flatMap(([file, text]) => mutationsOf(file, text)),
     async judge(mutation, lane) {
       const { file } = mutation, contents = mutate(texts.get(file)!, mutation);
-      const run = { pattern: file.startsWith('src/runtime/') ? /./ : ONE_KIND };
-      const users = tests.filter((test) => plain.inputs.get(test)!.includes(file === WORKER ? WORKER_TEXT : file));
+      const run = { pattern: kindsOf(file) };
+      const users = tests.filter((test) => (test !== KERNELS || file === REFERENCE) && plain.inputs.get(test)!.includes(file === WORKER ? WORKER_TEXT : file));
       for (const test of inOrder(file, users)) {
         const bundles = await bundle([test], `lane-${lane}`, { text: { file, contents } });
         const by = await failureBy(bundles, plain, [test], run, run);
@@ -48,7 +58,7 @@ export async function sources(): Promise<Subject> {
 /** The tests of a file by its name, those of its folder, and those of layers; quick ones first. */
 function inOrder(file: string, users: readonly string[]): string[] {
   const folder = dirname(file).replace(/^src/, 'test'), name = basename(file, '.ts');
-  const distance = (test: string) => (dirname(test) !== folder ? 2 : basename(test).startsWith(name) ? 0 : 1);
+  const distance = (test: string) => (dirname(test) !== folder ? 2 : basename(test).startsWith(name) || test === KERNELS ? 0 : 1);
   const slowness = (test: string) => SLOW.indexOf(basename(test, '.test.ts'));
   const order = (a: string, b: string) => distance(a) - distance(b) || slowness(a) - slowness(b);
   return users.filter((test) => [folder, ...LAYERS].includes(dirname(test))).sort(order);
