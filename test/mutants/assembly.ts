@@ -7,7 +7,7 @@ import { failureBy, type Subject } from './subject.js';
 
 const KERNELS = ['kernels', 'chains', 'edge'].map((name) => `test/runtime/${name}.test.ts`);
 /** The accuracy of statistics, whose tests take ten times as long, is left to those of sources that have a part in it. */
-const LAYERS = ['test/batchnorm/batchnorm.test.ts', 'test/batchnorm/mask.test.ts'], NUMERICS = 'test/batchnorm/numerics.test.ts';
+const LAYERS = ['batchnorm', 'mask', 'adversarial'].map((name) => `test/batchnorm/${name}.test.ts`), NUMERICS = 'test/batchnorm/numerics.test.ts';
 
 /** By the first word of a file's name: the tests of the only kernel that uses it. */
 const TESTS: Record<string, RegExp> = {
