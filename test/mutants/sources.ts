@@ -23,11 +23,11 @@ const SLOW = [
   'renorm', 'views-at-random', 'gradient', 'adversarial', 'mask', 'relu-and-residual', 'views', 'numerics', 'objects', 'hostile-files',
   'message-group', 'bits', 'moments',
 ];
-/** Tests of other kinds of runtime than these are left out: only src/runtime knows that there are any. */
-function kindsOf(file: string): RegExp {
+/** Which tests of a file are run, by the kinds of runtime in their names: one kind alone, unless src/runtime is tested by its own. */
+function patternOf(file: string, test: string): RegExp {
   if (file === REFERENCE) return /^(?!.*wasm-(simd|threads))/;
-  if (file.startsWith('src/runtime/threads/')) return /^(?!.*javascript)/;
-  return file.startsWith('src/runtime/') ? /^(?!.*wasm-threads)/ : /^(?!.*(javascript|wasm-threads))/;
+  if (file.startsWith('src/runtime/') && test.startsWith('test/runtime/')) return test.includes('/threads/') ? /^(?!.*javascript)/ : /./;
+  return /^(?!.*(javascript|wasm-threads))/;
 }
 
 /** Its own tests are those of the kernels, which take minutes for all kinds. */
@@ -43,9 +43,9 @@ export async function sources(): Promise<Subject> {
     mutations: [...texts].flatMap(([file, text]) => mutationsOf(file, text)),
     async judge(mutation, lane) {
       const { file } = mutation, contents = mutate(texts.get(file)!, mutation);
-      const run = { pattern: kindsOf(file) };
       const users = tests.filter((test) => (test !== KERNELS || file === REFERENCE) && plain.inputs.get(test)!.includes(file === WORKER ? WORKER_TEXT : file));
       for (const test of inOrder(file, users)) {
+        const run = { pattern: patternOf(file, test) };
         const bundles = await bundle([test], `lane-${lane}`, { text: { file, contents } });
         const by = await failureBy(bundles, plain, [test], run, run);
         if (by !== undefined) return { kind: 'killed', by };
