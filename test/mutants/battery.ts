@@ -72,8 +72,11 @@ async function workerText(text: Replaced['text']): Promise<string> {
 
 export type Run = Partial<Pick<TrialData, 'pattern' | 'kernels'>>;
 
+/** Threads that run tests now: they share the processor time of this process. */
+let trials = 0;
+
 /**
- * Seconds of processor time of this process, and of a process that sleeps, in which no test begins: then the latest does not end. Not of
+ * Seconds of processor time of this process per trial, and of a process that sleeps, in which no test begins: then the latest does not end. Not of
  * the clock, which goes on while others compute and while the process is paused.
  */
 const PATIENCE = 8, ASLEEP = 60, LOOK = 0.5;
@@ -84,6 +87,7 @@ export async function failureOf({ trial, tests }: Bundles, files: readonly strin
   const workerData: TrialData = { files: files.map((file) => tests.get(file)!), pattern, begun, kernels };
   const thread = new Worker(trial, { workerData, execArgv: [], stdout: true, stderr: true });
   let seen = -1, looks = 0, since = process.cpuUsage(), timer: NodeJS.Timeout | undefined;
+  trials++;
   try {
     return await new Promise((resolve) => {
       const endless = () => resolve(`test ${begun[0]} does not end`);
@@ -91,7 +95,7 @@ export async function failureOf({ trial, tests }: Bundles, files: readonly strin
         const { user, system } = process.cpuUsage(since);
         looks++;
         if (begun[0] !== seen) [seen, looks, since] = [begun[0]!, 0, process.cpuUsage()];
-        else if (user + system > PATIENCE * 1e6 || looks * LOOK > ASLEEP) endless();
+        else if (user + system > PATIENCE * trials * 1e6 || looks * LOOK > ASLEEP) endless();
       };
       timer = setInterval(check, 1000 * LOOK);
       thread.once('message', resolve).once('error', (error) => resolve(String(error)));
@@ -99,6 +103,7 @@ export async function failureOf({ trial, tests }: Bundles, files: readonly strin
       thread.once('exit', endless);
     });
   } finally {
+    trials--;
     clearInterval(timer);
     await thread.terminate();
   }
