@@ -35,12 +35,11 @@ export async function assembly(): Promise<Subject> {
       let by = await fails(KERNELS, own ? TESTS[kernel]! : ANY, first);
       if (by === undefined) {
         const whole = (await compile(sources))!;
-        if (equal(whole, plain)) return { kind: 'same' };
+        optimised ??= (await compile(SOURCES, true))!;
+        if (equal(whole, plain) || equal((await compile(sources, true))!, optimised)) return { kind: 'same' };
         by = await fails(/moments|vec/.test(mutation.file) ? [...LAYERS, NUMERICS] : LAYERS, FLOAT32, whole);
       }
-      if (by !== undefined) return { kind: 'killed', by };
-      optimised ??= (await compile(SOURCES, true))!;
-      return { kind: equal((await compile(sources, true))!, optimised) ? 'same' : 'survived' };
+      return by === undefined ? { kind: 'survived' } : { kind: 'killed', by };
     },
   };
 }
