@@ -70,7 +70,7 @@ async function workerText(text: Replaced['text']): Promise<string> {
   return `export const WORKER = ${JSON.stringify(program!.text)};`;
 }
 
-export type Run = Partial<Pick<TrialData, 'pattern' | 'kernels'>>;
+export type Run = Partial<Pick<TrialData, 'pattern' | 'without' | 'kernels'>>;
 
 /** Threads that run tests now: they share the processor time of this process. */
 let trials = 0;
@@ -82,9 +82,9 @@ let trials = 0;
 const PATIENCE = 8, ASLEEP = 60, LOOK = 0.5;
 
 /** Runs tests, and resolves to what failed: the name of a test, or that it does not end. Undefined: nothing did. */
-export async function failureOf({ trial, tests }: Bundles, files: readonly string[], { pattern = /./, kernels }: Run): Promise<string | undefined> {
+export async function failureOf({ trial, tests }: Bundles, files: readonly string[], { pattern = /./, without = [], kernels }: Run): Promise<string | undefined> {
   const begun = new Int32Array(new SharedArrayBuffer(4));
-  const workerData: TrialData = { files: files.map((file) => tests.get(file)!), pattern, begun, kernels };
+  const workerData: TrialData = { files: files.map((file) => tests.get(file)!), pattern, without, begun, kernels };
   const thread = new Worker(trial, { workerData, execArgv: [], stdout: true, stderr: true });
   let seen = -1, looks = 0, since = process.cpuUsage(), timer: NodeJS.Timeout | undefined;
   trials++;

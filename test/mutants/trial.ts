@@ -7,6 +7,8 @@ export interface TrialData {
   readonly files: readonly string[];
   /** Which tests, by their full names. */
   readonly pattern: RegExp;
+  /** Kinds of runtime whose cases are left out. */
+  readonly without: readonly string[];
   /** Where tests that have begun are counted. */
   readonly begun: Int32Array;
   /** The kernel module, if not the packaged one. */

@@ -1,11 +1,24 @@
 /** What tests find under the name of vitest in a trial: its own parts, without the rest of it. */
+import { workerData } from 'node:worker_threads';
 import {
   ASYMMETRIC_MATCHERS_OBJECT, chai, customMatchers, GLOBAL_EXPECT, getState, JestAsymmetricMatchers, JestChaiExpect, JestExtend, setState,
 } from '@vitest/expect';
-import { getCurrentTest } from '@vitest/runner';
+import { getCurrentTest, describe as suite, it as test } from '@vitest/runner';
 import { restoreAllMocks, spyOn } from '@vitest/spy';
+import type { TrialData } from './trial.js';
 
-export { afterAll, afterEach, beforeAll, beforeEach, describe, it } from '@vitest/runner';
+export { afterAll, afterEach, beforeAll, beforeEach } from '@vitest/runner';
+
+const { without } = workerData as TrialData;
+
+/** It without the cases of some kinds of runtime. To collect all tests of the kernels would take longer than to run those that matter. */
+function withoutKinds<T extends { each: (cases: readonly unknown[]) => unknown }>(api: T): T {
+  const kindOf = (given: unknown) => (given as { kind?: unknown } | null)?.kind ?? given;
+  const each = (cases: readonly unknown[]) => api.each(cases.filter((given) => !without.includes(kindOf(given) as string)));
+  return new Proxy(api, { get: (target, name) => (name === 'each' ? each : Reflect.get(target, name)) });
+}
+
+export const describe = withoutKinds(suite as never), it = withoutKinds(test as never);
 
 const stubbed = new Map<string, PropertyDescriptor | undefined>();
 
