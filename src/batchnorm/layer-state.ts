@@ -1,6 +1,6 @@
 import { disposed } from '../checks.js';
 import type { ChannelTable } from '../passes/channel-table.js';
-import { newTable } from '../passes/channel-table.js';
+import { lastingTable } from '../passes/channel-table.js';
 import { floatsOf } from '../passes/values.js';
 import { LastingWorkspace, type Workspace } from '../passes/workspace.js';
 import type { Engine } from '../runtime/engine.js';
@@ -69,7 +69,7 @@ export class LayerState {
    * 0.3 us), and that of the latest forward is there anyway: one kept for it would be 40 bytes per channel more.
    */
   newTable(count: number): ChannelTable {
-    return this.context !== null && count > 0 ? this.context.normalisation.table.slice() : newTable(this.channels, NaN);
+    return this.context !== null && count > 0 ? this.context.normalisation.table.slice() : lastingTable(this.channels);
   }
 
   dispose(): void {

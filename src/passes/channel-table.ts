@@ -25,8 +25,18 @@ export interface ChannelRange {
 }
 
 /** A table to be filled. */
-export function newTable(channels: number, value = 0): ChannelTable {
-  return new Array<number>(FIELDS * channels).fill(value);
+export function newTable(channels: number): ChannelTable {
+  return new Array<number>(FIELDS * channels).fill(0);
+}
+
+/**
+ * A table of NaN that lasts for many calls, and is made by doubling: V8 takes an array made by its length for one with holes, and
+ * looks out for them at every read and write. Without, the coefficients of eval take 0.82 of the time; making it takes twice as long.
+ */
+export function lastingTable(channels: number): ChannelTable {
+  let table: ChannelTable = [NaN, NaN, NaN, NaN, NaN];
+  while (table.length < FIELDS * channels) table = table.concat(table);
+  return table.slice(0, FIELDS * channels);
 }
 
 /** One field of every channel, [C], times a factor. */
@@ -56,7 +66,9 @@ export function copyMoments(table: ChannelTable, count: number, mean: Float64Arr
 /** Whether every mean and variance is a finite number. */
 export function areFinite(table: ChannelTable): boolean {
   for (let i = 0; i < table.length; i += FIELDS) {
-    if (!Number.isFinite(table[i + MEAN]) || !Number.isFinite(table[i + VARIANCE])) return false;
+    const mean = table[i + MEAN]!, variance = table[i + VARIANCE]!;
+    // Number.isFinite takes three times as long.
+    if (mean - mean !== 0 || variance - variance !== 0) return false;
   }
   return true;
 }

@@ -17,9 +17,9 @@ const LEAST = {
 
 /** The channels of a range whose 1 / std is beyond what kernels compute with, in the type of `shift`. */
 export function extremesOf(table: ChannelTable, shift: Floats, { channelStart, channels }: ChannelRange): number[] {
-  const span = spanOf(shift), found: number[] = [];
+  const { least, most } = spanOf(shift), found: number[] = [];
   for (let c = 0, i = FIELDS * channelStart + RSTD; c < channels; c++, i += FIELDS) {
-    if (isExtreme(table[i]!, span)) found.push(c);
+    if (isExtreme(table[i]!, least, most)) found.push(c);
   }
   return found;
 }

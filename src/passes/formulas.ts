@@ -102,7 +102,7 @@ export function spanOf(type: Floats): Span {
 }
 
 /** Whether 1 / std is beyond what kernels compute with. 0: the variance is 0 or infinite, and the slope is 0 as well. */
-export function isExtreme(rstd: number, { least, most }: Span): boolean {
+export function isExtreme(rstd: number, least: number, most: number): boolean {
   return rstd > most || (rstd < least && rstd > 0);
 }
 
@@ -115,7 +115,7 @@ export function isExtreme(rstd: number, { least, most }: Span): boolean {
 export function affineCoefficients(
   shift: Floats, scale: Floats, offset: Floats, table: ChannelTable, range: ChannelRange,
 ): boolean {
-  const { channelStart: start, channels } = range, span = spanOf(shift);
+  const { channelStart: start, channels } = range, { least, most } = spanOf(shift);
   let extreme = false;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
     const mean = table[i + MEAN]!, slope = held(table[i + SLOPE]!, scale);
@@ -123,7 +123,7 @@ export function affineCoefficients(
     scale[c] = slope;
     offset[c] = table[i + INTERCEPT]! - (mean - shift[c]!) * slope;
     const rstd = table[i + RSTD]!;
-    if (isExtreme(rstd, span)) extreme = true;
+    if (isExtreme(rstd, least, most)) extreme = true;
   }
   return extreme;
 }
@@ -195,12 +195,12 @@ export function averageBatch(
 
 /** shift = mean, rounded to its type. Returns what `affineCoefficients` does. */
 export function meanShift(shift: Floats, table: ChannelTable, range: ChannelRange): boolean {
-  const { channelStart: start, channels } = range, span = spanOf(shift);
+  const { channelStart: start, channels } = range, { least, most } = spanOf(shift);
   let extreme = false;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
     shift[c] = table[i + MEAN]!;
     const rstd = table[i + RSTD]!;
-    if (isExtreme(rstd, span)) extreme = true;
+    if (isExtreme(rstd, least, most)) extreme = true;
   }
   return extreme;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { backward } from '../../src/passes/backward.js';
 import { groupsOf } from '../../src/passes/blocks.js';
-import { column, copyRunning, MEAN, newTable } from '../../src/passes/channel-table.js';
+import { column, copyRunning, lastingTable, MEAN } from '../../src/passes/channel-table.js';
 import { forward } from '../../src/passes/forward.js';
 import { UNMASKED } from '../../src/passes/mask.js';
 import { STAGE_MARGIN, staged } from '../../src/passes/operands.js';
@@ -56,7 +56,7 @@ describe.each(cases)('$geometry.outer x $geometry.channels x $geometry.inner in 
     const dweight = new Float64Array(channels), dbias = new Float64Array(channels);
     const scratch = new Scratch(engine, 'float64');
     for (const mode of ['batch', 'running'] as const) {
-      const table = newTable(channels, Number.NaN);
+      const table = lastingTable(channels);
       if (mode === 'running') copyRunning(table, Float64Array.from(normal(channels, 5)), new Float64Array(channels).fill(2));
       const place = engine.allocate(limit * 8 + STAGE_MARGIN), other = engine.allocate(limit * 8 + STAGE_MARGIN);
       const at = (array: Float64Array, stage: number) => staged(engine, 'float64', () => array, geometry, stage);
