@@ -171,6 +171,8 @@ describe.each(BACKENDS)('batchNorm on %s', (backend) => {
     ['a fractional axis', () => batchNorm(tf.zeros([2, 3]), { axis: 0.5 }), /batchNorm.*axis/],
     ['a gamma of another length',
       () => batchNorm(tf.zeros([2, 3]), { gamma: tf.zeros([2]) }), /batchNorm.*gamma.*\[3\].*\[2\]/],
+    ['a gamma that lies along another axis',
+      () => batchNorm(tf.zeros([2, 3]), { gamma: tf.zeros([3, 1]) }), /batchNorm.*gamma.*\[3\].*\[3,1\]/],
     ['a gamma that is no tensor', () => batchNorm(tf.zeros([2, 3]), { gamma: 'ones' as never }), /batchNorm.*'gamma'/],
     ['a mean without variance',
       () => batchNorm(tf.zeros([2, 3]), { mean: tf.zeros([3]) }), /batchNorm.*mean and variance/],
