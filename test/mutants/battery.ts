@@ -79,7 +79,7 @@ let trials = 0;
  * Seconds of processor time of this process per trial, and of a process that sleeps, in which no test begins: then the latest does not end. Not of
  * the clock, which goes on while others compute and while the process is paused.
  */
-const PATIENCE = 8, ASLEEP = 60, LOOK = 0.5;
+const PATIENCE = 8, ASLEEP = 20, LOOK = 0.5;
 
 /** Runs tests, and resolves to what failed: the name of a test, or that it does not end. Undefined: nothing did. */
 export async function failureOf({ trial, tests }: Bundles, files: readonly string[], { pattern = /./, without = [], kernels }: Run): Promise<string | undefined> {
@@ -99,7 +99,7 @@ export async function failureOf({ trial, tests }: Bundles, files: readonly strin
       };
       timer = setInterval(check, 1000 * LOOK);
       thread.once('message', resolve).once('error', (error) => resolve(String(error)));
-      // Nothing is left to wait for, and there is no result.
+      // By a call of process.exit().
       thread.once('exit', endless);
     });
   } finally {

@@ -36,6 +36,8 @@ const runner: VitestRunner = {
   },
 };
 
+// A test may wait for what does not keep a thread alive.
+setInterval(() => {}, 1000);
 // Whatever a mutated module makes fail outside of a test.
 process.on('uncaughtException', (error) => post(String(error)));
 const broken = (await startTests([...files], runner)).find((file) => file.result?.state === 'fail');
