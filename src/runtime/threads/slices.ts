@@ -48,8 +48,8 @@ export const GRID: Grid = { least: 32_768, slice: 131_072, rows: 512, planes: 40
 /** The most slices of a sum. */
 export const MOST_SLICES = 8;
 
-/** The most slices of `moments`: 8 of 25088x64 or of 8x64x3136 take 6 to 14 % more time than one, 4 take up to 2 %. */
-const MOST_MOMENTS = 4;
+/** The most slices of moments of planes: 8 of 8x64x3136 take 14 % more time than one, 4 take 2 %, and channels share out a slice. */
+const MOST_PLANES = 4;
 
 /** Elements below which a call is one part for each thread. */
 const FINE = 262_144;
@@ -94,7 +94,7 @@ export function sliceCount(kernel: 'moments' | 'reduce', outer: number, channels
   const least = kernel === 'reduce' ? grid.sums : inner === 1 ? grid.rows : grid.planes;
   // Positions of several channels do not lie side by side: kernels take the distance between channels from `inner`.
   const axis = outer > 1 ? outer : channels === 1 ? Math.floor(inner / POSITIONS) : 1;
-  const most = Math.min(kernel === 'reduce' ? MOST_SLICES : MOST_MOMENTS, (positions * channels) / grid.slice, positions / least, axis);
+  const most = Math.min(kernel === 'moments' && inner > 1 && channels > 1 ? MOST_PLANES : MOST_SLICES, (positions * channels) / grid.slice, positions / least, axis);
   return most < 2 ? 1 : 2 ** Math.floor(Math.log2(most));
 }
 
