@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/runtime/engine.js';
-import type { Geometry } from '../../src/runtime/kernels.js';
-import { KINDS, RUNTIMES } from '../setup.js';
+import { BYTES, type DType, type Geometry } from '../../src/runtime/kernels.js';
+import { DTYPES, KINDS, RUNTIMES } from '../setup.js';
 import { U } from '../tolerances.js';
 
 /** [outer, channels, inner] of every walk, with far more values per channel than a lane may add in float32. */
@@ -13,56 +13,65 @@ const GEOMETRIES = [
  * A number c whose sums are rounded the same way at each addition, once they are 2^(24 - bits) times as large: 1 and just
  * less than half of the last bit that such a sum has.
  */
-const EVEN = [8, 9, 10, 11, 12, 13, 14].map((bits) => Math.fround(1 + 0.49 * 2 ** -bits));
+const EVEN = {
+  float32: [8, 9, 10, 11, 12, 13, 14].map((bits) => Math.fround(1 + 0.49 * 2 ** -bits)),
+  float64: [37, 38, 39, 40, 41, 42, 43].map((bits) => 1 + 0.49 * 2 ** -bits),
+};
 
 /** How wrong a sum of these is after so many additions in a lane, relative: a quarter of a rounding each, and one at the end of a run. */
 const wrongAfter = (additions: number) => (additions / 4 + 1) * U.float32;
-/** docs/numerics.md and the tolerance of sums count on no more. */
-const IN_MOMENTS = 16, IN_REDUCE = 60;
+/** docs/numerics.md and the tolerance of sums count on 16 and 60 additions in float32; sums of float64 carry what they lose. */
+const BOUNDS = {
+  moments: { float32: wrongAfter(16), float64: 64 * U.float64 },
+  reduce: { float32: wrongAfter(60), float64: 66 * U.float64 },
+};
 
 /** Addresses, beyond what an allocator has reserved for small calls. */
-function memoryOf(engine: Engine, { outer, pitch, channels, inner }: Geometry) {
-  const x = engine.allocate(4 * outer * pitch), dy = engine.allocate(4 * outer * pitch), first = engine.allocate(8 * channels);
-  const second = engine.allocate(8 * channels), shift = engine.allocate(4 * channels);
-  const scratch = engine.allocate(engine.kernels.float32.scratchBytes(channels, inner));
+function memoryOf(engine: Engine, dtype: DType, { outer, pitch, channels, inner }: Geometry) {
+  const bytes = BYTES[dtype] * outer * pitch, x = engine.allocate(bytes), dy = engine.allocate(bytes);
+  const first = engine.allocate(8 * channels), second = engine.allocate(8 * channels), shift = engine.allocate(8 * channels);
+  const scratch = engine.allocate(engine.kernels[dtype].scratchBytes(channels, inner));
   return { x, dy, first, second, shift, scratch, free: () => { for (const at of [x, dy, first, second, shift, scratch]) engine.free(at); } };
 }
 
-const cases = KINDS.flatMap((kind) => GEOMETRIES.map(([outer, channels, inner]) => ({ kind, outer, channels, inner })));
-describe.each(cases)('float32 sums of $kind on $outer x $channels x $inner', ({ kind, outer, channels, inner }) => {
+/** Plain loops sum float64 in blocks, which is another bound. */
+const cases = KINDS.flatMap((kind) => DTYPES.filter((dtype) => kind !== 'javascript' || dtype === 'float32').flatMap((dtype) =>
+  GEOMETRIES.map(([outer, channels, inner]) => ({ kind, dtype, outer, channels, inner }))));
+describe.each(cases)('$dtype sums of $kind on $outer x $channels x $inner', ({ kind, dtype, outer, channels, inner }) => {
   const engine = RUNTIMES[kind] as Engine, n = outer * inner, pitch = channels * inner, geometry = { outer, channels, inner, pitch };
-  const kernels = engine.kernels.float32, tail = [outer, channels, inner, pitch, 0] as const;
+  const kernels = engine.kernels[dtype], tail = [outer, channels, inner, pitch, 0] as const;
+  const rounded = dtype === 'float32' ? Math.fround : (value: number) => value;
 
-  it('go on in float64 before equal addends round too often the same way, in moments', () => {
-    const { x, first, second, scratch, free } = memoryOf(engine, geometry);
+  it('go on in float64, or carry what they lose, before equal addends round too often the same way, in moments', () => {
+    const { x, first, second, scratch, free } = memoryOf(engine, dtype, geometry);
     for (const halves of [true, false]) {
-      for (const even of EVEN) {
+      for (const even of EVEN[dtype]) {
         // x = b or -b, of which one is the shift: squares of deviations are 0 or 4 b^2 = even.
-        const b = Math.fround(Math.sqrt(even) / 2), values = engine.floats('float32', x, outer * pitch);
+        const b = rounded(Math.sqrt(even) / 2), values = engine.floats(dtype, x, outer * pitch);
         for (let i = 0; i < values.length; i++) {
           const position = Math.floor(i / pitch) * inner + (i % inner);
           values[i] = (halves ? 2 * position < n : position % 2 === 0) ? b : -b;
         }
         kernels.moments(first, second, x, 0, n, ...tail, scratch);
         for (const m2 of engine.floats('float64', second, channels)) {
-          expect(Math.abs(m2 / (n * b * b) - 1)).toBeLessThanOrEqual(wrongAfter(IN_MOMENTS));
+          expect(Math.abs(m2 / (n * b * b) - 1)).toBeLessThanOrEqual(BOUNDS.moments[dtype]);
         }
       }
     }
     free();
   });
 
-  it('go on in float64 before equal addends round too often the same way, in reduce', () => {
-    const { x, dy, first, second, shift, scratch, free } = memoryOf(engine, geometry);
-    engine.floats('float32', x, outer * pitch).fill(1);
-    engine.floats('float32', shift, channels).fill(0);
-    for (const even of EVEN) {
+  it('go on in float64, or carry what they lose, before equal addends round too often the same way, in reduce', () => {
+    const { x, dy, first, second, shift, scratch, free } = memoryOf(engine, dtype, geometry);
+    engine.floats(dtype, x, outer * pitch).fill(1);
+    engine.floats(dtype, shift, channels).fill(0);
+    for (const even of EVEN[dtype]) {
       for (const g of [0, dy]) {
-        engine.floats('float32', dy, outer * pitch).fill(even);
+        engine.floats(dtype, dy, outer * pitch).fill(even);
         kernels.reduce(first, second, g, dy, 0, x, 0, shift, 0, 0, ...tail, scratch);
         for (const at of [first, second]) {
           for (const sum of engine.floats('float64', at, channels)) {
-            expect(Math.abs(sum / (n * even) - 1)).toBeLessThanOrEqual(wrongAfter(IN_REDUCE));
+            expect(Math.abs(sum / (n * even) - 1)).toBeLessThanOrEqual(BOUNDS.reduce[dtype]);
           }
         }
       }
