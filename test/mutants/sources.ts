@@ -46,7 +46,8 @@ export async function sources(): Promise<Subject> {
       const users = tests.filter((test) => (test !== KERNELS || file === REFERENCE) && plain.inputs.get(test)!.includes(file === WORKER ? WORKER_TEXT : file));
       for (const test of inOrder(file, users)) {
         const run = { without: othersThan(file, test) };
-        const bundles = await bundle([test], `lane-${lane}`, { text: { file, contents } });
+        const bundles = await bundle([test], `lane-${lane}`, { text: { file, contents } }).catch(() => undefined);
+        if (!bundles) return { kind: 'same' };
         const by = await failureBy(bundles, plain, [test], run, run);
         if (by !== undefined) return { kind: 'killed', by };
       }
