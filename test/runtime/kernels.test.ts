@@ -335,6 +335,18 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
     bench.finish();
   });
 
+  it.each([[6, 5, 1], [6, 70, 1], [40, 7, 2], [2, 5, 13]])('finds mean and m2 of equal values exactly, on %i x %i x %i', (outer, channels, inner) => {
+    for (const value of [0, 0.1, -3e5]) {
+      const bench = new Bench(RUNTIMES[kind] as Engine, dtype), geometry = { outer, channels, inner, pitch: channels * inner };
+      const x = arrayOf(dtype, new Array<number>(outer * channels * inner).fill(value));
+      const mean = bench.put(new Float64Array(channels), 'float64'), m2 = bench.put(new Float64Array(channels), 'float64');
+      bench.run('moments', { mean, m2, x, n: outer * inner }, geometry);
+      expect([...bench.get(mean, channels, 'float64')]).toEqual(new Array(channels).fill(x[0]));
+      expect([...bench.get(m2, channels, 'float64')]).toEqual(new Array(channels).fill(0));
+      bench.finish();
+    }
+  });
+
   it('let NaN pass the ReLU and its gradient', () => {
     const bench = new Bench(RUNTIMES[kind] as Engine, dtype), geometry = { outer: 1, channels: 1, inner: 7, pitch: 7 };
     const x = bench.put([Number.NaN, -1, 0, 1, 2, Number.NaN, -2]), one = bench.put([1]), zero = bench.put([0]);
