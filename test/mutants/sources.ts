@@ -56,11 +56,14 @@ export async function sources(): Promise<Subject> {
   };
 }
 
-/** The tests of a file by its name, those of its folder, and those of layers; quick ones first. */
+/** The tests of a file by its name, those of its folder, those of layers, and all others that use it; quick ones first. */
 function inOrder(file: string, users: readonly string[]): string[] {
   const folder = dirname(file).replace(/^src/, 'test'), name = basename(file, '.ts');
-  const distance = (test: string) => (dirname(test) !== folder ? 2 : basename(test).startsWith(name) || test === KERNELS ? 0 : 1);
+  const distance = (test: string) => {
+    if (dirname(test) !== folder) return LAYERS.includes(dirname(test)) ? 2 : 3;
+    return basename(test).startsWith(name) || test === KERNELS ? 0 : 1;
+  };
   const slowness = (test: string) => SLOW.indexOf(basename(test, '.test.ts'));
   const order = (a: string, b: string) => distance(a) - distance(b) || slowness(a) - slowness(b);
-  return users.filter((test) => [folder, ...LAYERS].includes(dirname(test))).sort(order);
+  return [...users].sort(order);
 }
