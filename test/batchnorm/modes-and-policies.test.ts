@@ -179,6 +179,13 @@ describe.each(COMBINATIONS)('modes in $kind $dtype $layout', ({ kind, dtype, lay
       expect(runtime.bytesInUse).toBe(start);
     });
 
+    it('with error refuse given statistics that are not finite before anything changes', () => {
+      const bn = make({ onNonFinite: 'error' }), out = data(9), before = bn.stateDict();
+      const { length } = bn.runningMean!, statistics = { count: 60, mean: new Float64Array(length).fill(NaN), m2: new Float64Array(length) };
+      expect(() => bn.forwardWith(statistics, data(1), shape, { out })).toThrow('expected finite batch statistics, got mean NaN');
+      expect([out, bn.stateDict(), bn.context]).toEqual([data(9), before, null]);
+    });
+
     it('with error give the same as without where all is finite, and take anything masked and in eval', () => {
       const bn = make({ onNonFinite: 'error' }), plain = make();
       expect(bn.forward(data(1), shape)).toEqual(plain.forward(data(1), shape));
