@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises';
+
 /** A sample lasts at least this long, if need be over several calls: the processes that ran before it leave caches cold. */
 const SAMPLE_MS = 5;
 /** Time for untimed calls before each sample, as many as fit; at least one call if the data may be cached. */
@@ -28,6 +30,8 @@ export interface Effort {
   /** Minimum (a third of it if a call is slow) and maximum number of samples of a side. */
   readonly least: number;
   readonly most: number;
+  /** Milliseconds before each sample, in which threads of the side before go to sleep; none by default. */
+  readonly rest?: number;
 }
 
 export const FULL: Effort = { budget: 500, least: 9, most: 101 };
@@ -45,6 +49,7 @@ export async function interleave(samplers: readonly Sampler[], effort: Effort): 
     for (const [i, side] of sides.entries()) {
       if (side.error || enough(side, effort)) continue;
       active++;
+      if (effort.rest) await setTimeout(effort.rest);
       const start = performance.now();
       const next = await attempt(async () => {
         side.samples.push(await samplers[i]!(side.untimed, side.timed));

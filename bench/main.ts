@@ -7,7 +7,7 @@ import { SingleBar } from 'cli-progress';
 import { layoutsOf, makeCase, OPERATIONS, SHAPES } from './cases.js';
 import { chart } from './chart.js';
 import { firstCalls, memoryHeld } from './fresh.js';
-import { FULL, QUICK } from './interleave.js';
+import { type Effort, FULL, QUICK } from './interleave.js';
 import { type Cell, type Entry, measureCase, rosterOf } from './measure.js';
 import { machine, type Results, ratiosOf, type Summary } from './results.js';
 import { OURS, OWN_SIDES, onThreads, peersNamed } from './sides.js';
@@ -25,6 +25,9 @@ const HELP = `npm run bench -- [options]
 
 Peers are installed by npm run bench -- peers. Other measurements: npm run bench -- accuracy, compare, modes, scaling, tfjs, threads.
 `;
+
+/** Threads of OpenMP look for work for some milliseconds after a call, and keep a core from the side that is next: that took up to half of its speed. */
+const REST_MS = 10;
 
 const { values: options } = parseArgs({
   options: {
@@ -48,7 +51,8 @@ async function main(): Promise<void> {
   say(`${machineLine(machine())} ${inThreads(threads)}, float32.\n`);
   for (const { side, missing } of roster) if (missing) say(`${side.name}: ${missing}`);
 
-  const cells = await measureAll(shapes, roster, say);
+  const effort = { ...(options.quick ? QUICK : FULL), ...(threads > 1 && { rest: REST_MS }) };
+  const cells = await measureAll(shapes, roster, effort, say);
   const results: Results = {
     machine: machine(), threads, sides: roster.map((entry) => summarise(entry, cells)), cells,
     firstCalls: firstCalls(), memory: memoryHeld(),
@@ -62,7 +66,7 @@ async function main(): Promise<void> {
 }
 
 async function measureAll(
-  shapes: readonly (readonly number[])[], roster: readonly Entry[], say: (line: string) => void,
+  shapes: readonly (readonly number[])[], roster: readonly Entry[], effort: Effort, say: (line: string) => void,
 ): Promise<Cell[]> {
   const cases = shapes.flatMap((shape) => layoutsOf(shape).map((layout) => ({ shape, layout })));
   const bar = new SingleBar({ format: '{bar} {value}/{total} {what}', hideCursor: true, clearOnComplete: true, noTTYOutput: false });
@@ -72,7 +76,7 @@ async function measureAll(
     bar.start(cases.length * OPERATIONS.length, 0, { what: '' });
     let begun = 0;
     for (const { shape, layout } of cases) {
-      const more = await measureCase(roster, makeCase(shape, layout), directory, options.quick ? QUICK : FULL, (what) => {
+      const more = await measureCase(roster, makeCase(shape, layout), directory, effort, (what) => {
         bar.update(begun++, { what });
       });
       if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');

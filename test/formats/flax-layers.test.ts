@@ -102,6 +102,7 @@ describe('the fields of a BatchNorm', () => {
       .toThrow(new TypeError('"params" expected bias as use_bias is true, got none'));
     expect(() => fromFlax(variables, { use_runing_average: true })).toThrow('got "use_runing_average"');
     expect(() => fromFlax(variables, { eps: 1 })).toThrow('"config" expected "epsilon", got "eps"');
+    expect(() => fromFlax({ ...variables, params: { scale, bias, gamma: scale } as never })).toThrow('got "gamma"');
   });
 
   it('are missed where they do not say epsilon', () => {

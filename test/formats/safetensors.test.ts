@@ -282,6 +282,15 @@ describe('a broken file', () => {
       .toThrow('"a" expected a dtype, got undefined');
   });
 
+  it.each([
+    ...['BOOL', 'U8', 'I8', 'F8_E5M2', 'F8_E4M3', 'F8_E8M0'].map((dtype) => [dtype, 8] as const), ['F4', 4], ['F6_E2M3', 6], ['F6_E3M2', 6],
+    ...['U16', 'I16', 'F16', 'BF16'].map((dtype) => [dtype, 16] as const), ...['U32', 'I32', 'F32'].map((dtype) => [dtype, 32] as const),
+    ...['U64', 'I64', 'F64', 'C64'].map((dtype) => [dtype, 64] as const),
+  ] as const)('is one where elements of %s do not take %i bits each', (dtype, bits) => {
+    expect([...readSafetensors(file({ a: tensor(dtype, [2, 4], 0, bits) }, bits)).keys()]).toEqual(['a']);
+    for (const wrong of [bits - 1, bits + 1]) expect(() => readSafetensors(file({ a: tensor(dtype, [2, 4], 0, wrong) }, wrong))).toThrow('"a" expected');
+  });
+
   it('is not one where the header ends in spaces, names stand in another order, or tensors are empty', () => {
     const header = { b: tensor('U8', [4], 4, 8), e: tensor('F64', [0, 3], 4, 4), a: tensor('F32', [], 0, 4) };
     const tensors = readSafetensors(file(`${JSON.stringify(header)}   `, 8));

@@ -59,6 +59,13 @@ describe('formulas', () => {
     expect([p[0]! + 0, q[0]! + 0, r[0]! + 0]).toEqual([0, 0, 0]);
   });
 
+  it('name the channels whose coefficients leave the range of float32', () => {
+    const coefficients = (dot: number) =>
+      gradientCoefficients(Float32Array.of(0), Float32Array.of(0), Float32Array.of(0), one(0), one(dot), Float32Array.of(mean), filled, 50, range);
+    expect(coefficients(1)).toHaveLength(0);
+    expect(coefficients(1e45)).toEqual([0]);
+  });
+
   it('are linear where the statistics are constants', () => {
     const p = one(9), q = one(9), r = one(9);
     linearCoefficients(p, q, r, filled, range);

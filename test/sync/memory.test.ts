@@ -31,6 +31,7 @@ describe('collectives in memory', () => {
 
   it('refuse what is not a group', async () => {
     await expect(syncForward(new BatchNorm(3), {} as never, new Float32Array(6), [2, 3])).rejects.toThrow('syncForward() expected a group, got Object');
+    await expect(syncStep({} as never, [], () => 1)).rejects.toThrow('syncStep() expected a group, got Object');
     await expect(syncStep(groups[0]!, [{} as never], () => 1)).rejects.toThrow('"modules" expected an array of BatchNorm');
   });
 

@@ -19,7 +19,7 @@ const SAMPLE = 64;
 /** Shared calls are compared once they have taken so long. */
 const TIME = 4;
 /** The first pause, and the longest: a comparison that lost costs 4 ms of a second. */
-const PAUSE = 20, LONGEST_PAUSE = 1000;
+const PAUSE = 5, LONGEST_PAUSE = 1000;
 /**
  * The next pause is so many times as long after a comparison that lost, or won. Beside a busy process, whose time slices are as long as a comparison,
  * some are won by chance: they must not outweigh those that are lost.
