@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BatchNorm, type BatchNormOptions, moments, type Tensor } from '../../src/index.js';
+import { BROWSER } from '../host.js';
 import type { Refusal } from '../refusal.js';
 import { arrayOf, COMBINATIONS, everything, KINDS, makeRuntime, normal, RUNTIMES, shapeIn, sizeOf } from '../setup.js';
 
@@ -334,7 +335,8 @@ describe.each(KINDS)('memory of %s', (kind) => {
       .toThrow(`Out of memory: asked for ${bytes} bytes with ${runtime.bytesInUse} in use and ${maximumBytes} allowed`);
     const before = everything(bn), inUse = runtime.bytesInUse;
     expect(() => bn.forward(x)).toThrow(RangeError);
-    expect(() => bn.forward(new Float32Array(32_000), shape)).toThrow(RangeError);
+    // As it ships, a runtime with threads stages typed arrays in a memory of their own.
+    if (!(BROWSER && kind === 'wasm-threads')) expect(() => bn.forward(new Float32Array(32_000), shape)).toThrow(RangeError);
     expect(everything(bn)).toEqual(before);
     expect(runtime.bytesInUse).toBe(inUse);
     tensors.pop()!.dispose();

@@ -17,7 +17,7 @@ export interface ThreadedRuntimeOptions {
   threads: number;
   /** The bytes of the kernel module, for hosts that cannot read those inside the package. */
   module?: WebAssembly.Module | BufferSource;
-  /** Upper bound of the memory, in bytes; default and most: 4 GiB less 64 KiB. */
+  /** Upper bound of the memory of tensors, and of that in which typed arrays are staged, in bytes; default and most: 4 GiB less 64 KiB. */
   maximumBytes?: number;
   /** Makes a worker of `batchnorm-wasm/worker.js`, for pages whose Content-Security-Policy forbids workers from blob: addresses. */
   worker?: () => Worker;
