@@ -11,8 +11,8 @@ const NODE_ONLY = [
   'tfjs/devices', 'tfjs/objects', 'tfjs/stock',
   ...['servers', 'mpi', 'threads', 'tabs', 'recalibrate', 'data-parallel'].map((name) => `sync/${name}`),
 ].map((name) => `test/${name}.test.ts`);
-/** tfjs takes the build with threads on isolated pages alone. */
-const BROWSER_ONLY = ['test/tfjs/threads.test.ts'];
+/** On isolated pages, where threads can share memory, and tfjs takes its build with threads. */
+const ISOLATED = ['test/runtime/threads/bits.test.ts', 'test/tfjs/threads.test.ts'];
 const present = (['chrome', 'firefox'] as const).filter((browser) => {
   const found = executableOf(browser) !== undefined, debian = { chrome: 'chromium', firefox: 'firefox-esr' }[browser];
   if (!found) console.warn(`Tests in ${debian} are skipped: it is not installed (apt-get install ${debian}).`);
@@ -21,8 +21,6 @@ const present = (['chrome', 'firefox'] as const).filter((browser) => {
 
 /** The same files in real browsers, for the package as it ships: what tests import from an index.ts of src comes from dist. */
 const browsers = {
-  // Threads share memory, which a browser allows to isolated pages.
-  server: { headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } },
   resolve: {
     alias: [
       { find: /^(\.\.\/)+src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) },
@@ -36,7 +34,7 @@ const browsers = {
   test: {
     ...common,
     name: 'dist',
-    exclude: [...common.exclude, ...NODE_ONLY],
+    exclude: [...common.exclude, ...NODE_ONLY, ...ISOLATED],
     browser: {
       enabled: true,
       headless: true,
@@ -45,6 +43,12 @@ const browsers = {
       instances: present.map((browser) => ({ browser })),
     },
   },
+};
+
+const isolated = {
+  ...browsers,
+  server: { headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } },
+  test: { ...browsers.test, name: 'isolated', include: ISOLATED, exclude: [] },
 };
 
 /** The page, whose modules import the package as it ships: Vite does not resolve a package's own name from within it. */
@@ -57,6 +61,6 @@ export default defineConfig({
   test: {
     globalSetup: 'scripts/build.mjs',
     reporters: ['default', ['json', { outputFile: 'out/tests.json' }]],
-    projects: [{ test: { ...common, name: 'node', exclude: [...common.exclude, ...BROWSER_ONLY] } }, demo, ...(present.length ? [browsers] : [])],
+    projects: [{ test: { ...common, name: 'node', exclude: [...common.exclude, 'test/tfjs/threads.test.ts'] } }, demo, ...(present.length ? [browsers, isolated] : [])],
   },
 });

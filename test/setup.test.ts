@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { distance, RUNTIMES } from './setup.js';
+import { distance } from './setup.js';
 
 describe('distance', () => {
   it('is the largest difference, relative to max(1, |expected|) or to what is asked for', () => {
@@ -27,11 +27,5 @@ describe('distance', () => {
       expect(Number.isFinite(distance([actual], [expected]))).toBe(false);
     }
     expect(distance([infinity, -infinity], [infinity, -infinity])).toBe(0);
-  });
-});
-
-describe('runtimes', () => {
-  it('of the kind with threads have them, in browsers too, whose pages are isolated for that', () => {
-    expect(RUNTIMES['wasm-threads'].threads).toBe(2);
   });
 });
