@@ -20,7 +20,8 @@ const present = (['chrome', 'firefox'] as const).filter((browser) => {
 });
 
 /** The same files in real browsers, for the package as it ships: what tests import from an index.ts of src comes from dist. */
-const browsers = {
+const inBrowsers = (name: string, files: { include?: string[]; exclude: string[] }, headers: Record<string, string> = {}) => ({
+  server: { headers },
   resolve: {
     alias: [
       { find: /^(\.\.\/)+src\/index\.js$/, replacement: fileURLToPath(new URL('dist/index.js', import.meta.url)) },
@@ -33,8 +34,8 @@ const browsers = {
   optimizeDeps: { include: ['core', 'layers', 'backend-cpu', 'backend-wasm'].map((name) => `@tensorflow/tfjs-${name}`) },
   test: {
     ...common,
-    name: 'dist',
-    exclude: [...common.exclude, ...NODE_ONLY, ...ISOLATED],
+    name,
+    ...files,
     browser: {
       enabled: true,
       headless: true,
@@ -43,13 +44,12 @@ const browsers = {
       instances: present.map((browser) => ({ browser })),
     },
   },
-};
+});
 
-const isolated = {
-  ...browsers,
-  server: { headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } },
-  test: { ...browsers.test, name: 'isolated', include: ISOLATED, exclude: [] },
-};
+const dist = inBrowsers('dist', { exclude: [...common.exclude, ...NODE_ONLY, ...ISOLATED] });
+const isolated = inBrowsers('isolated', { include: ISOLATED, exclude: [] }, {
+  'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp',
+});
 
 /** The page, whose modules import the package as it ships: Vite does not resolve a package's own name from within it. */
 const demo = {
@@ -61,6 +61,6 @@ export default defineConfig({
   test: {
     globalSetup: 'scripts/build.mjs',
     reporters: ['default', ['json', { outputFile: 'out/tests.json' }]],
-    projects: [{ test: { ...common, name: 'node', exclude: [...common.exclude, 'test/tfjs/threads.test.ts'] } }, demo, ...(present.length ? [browsers, isolated] : [])],
+    projects: [{ test: { ...common, name: 'node', exclude: [...common.exclude, 'test/tfjs/threads.test.ts'] } }, demo, ...(present.length ? [dist, isolated] : [])],
   },
 });
