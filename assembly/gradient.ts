@@ -89,7 +89,7 @@ function planes<T, R, M>(
   }
 }
 
-/** One plane of one channel. Its last vector is read before any is written, as in `affine`. */
+/** One plane of one channel, of four values or more. Its last vector is read before any is written, as in `affine`. */
 // @ts-ignore: decorator
 @inline function run<T, R>(
   dx: usize, g: usize, x: usize, shift: usize, pAt: usize, qAt: usize, rAt: usize, offset: usize, bytes: usize,

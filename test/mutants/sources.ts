@@ -25,13 +25,13 @@ const SLOW = [
 ];
 /** Kinds of runtime whose tests are left out: one is enough, unless src/runtime is tested by its own tests. */
 function othersThan(file: string, test: string): string[] {
-  if (file === REFERENCE) return ['wasm-simd', 'wasm-threads'];
+  if (isReference(file)) return ['wasm-simd', 'wasm-threads'];
   if (file.startsWith('src/runtime/') && test.startsWith('test/runtime/')) return test.includes('/threads/') ? ['javascript'] : [];
   return ['javascript', 'wasm-threads'];
 }
 
-/** Its own tests are those of the kernels, which take minutes for all kinds. */
-const REFERENCE = 'src/runtime/reference.ts', KERNELS = 'test/runtime/kernels.test.ts';
+/** The own tests of the reference and its loops are those of the kernels, which take minutes for all kinds. */
+const isReference = (file: string) => file.startsWith('src/runtime/reference'), KERNELS = 'test/runtime/kernels.test.ts';
 /** The program of a worker is a text in tests. */
 const WORKER = 'src/runtime/threads/worker.ts', WORKER_TEXT = 'src/runtime/threads/worker-text.ts';
 
@@ -43,7 +43,7 @@ export async function sources(): Promise<Subject> {
     mutations: [...texts].flatMap(([file, text]) => mutationsOf(file, text)),
     async judge(mutation, lane) {
       const { file } = mutation, contents = mutate(texts.get(file)!, mutation);
-      const users = tests.filter((test) => (test !== KERNELS || file === REFERENCE) && plain.inputs.get(test)!.includes(file === WORKER ? WORKER_TEXT : file));
+      const users = tests.filter((test) => (test !== KERNELS || isReference(file)) && plain.inputs.get(test)!.includes(file === WORKER ? WORKER_TEXT : file));
       for (const test of inOrder(file, users)) {
         const run = { without: othersThan(file, test) };
         const bundles = await bundle([test], `lane-${lane}`, { text: { file, contents } }).catch(() => undefined);
