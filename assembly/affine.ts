@@ -85,9 +85,9 @@ function planes<T, R, M, F>(
 }
 
 /**
- * One plane of one channel, of four values or more: smaller ones are walked as rows. Its last vector is read before any is written, and overlaps the one before it if the plane is
- * ragged: planes of 7x7 take 0.95 of the time that writing the last elements alone takes. Inlined, since these take a third longer
- * with a call for each.
+ * One plane of one channel, of four values or more: smaller ones are walked as rows. Its last vector is read before any is
+ * written, and overlaps the one before it if the plane is ragged: planes of 7x7 take 0.95 of the time that writing the last
+ * elements alone takes. Inlined, since these take a third longer with a call for each.
  */
 // @ts-ignore: decorator
 @inline function run<T, R, F>(
