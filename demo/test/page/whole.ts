@@ -30,6 +30,13 @@ export function whole(visitor: () => Visitor): void {
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(view.width);
   });
 
+  it('keeps every control within its section', async () => {
+    const beyond = await visitor().page.$$eval('section :is(button, input:not([type="radio"]), select, output)', (controls) => controls
+      .filter((control) => control.getBoundingClientRect().right > control.closest('section')!.getBoundingClientRect().right + 0.5)
+      .map((control) => control.id || control.textContent));
+    expect(beyond).toEqual([]);
+  });
+
   it('names every control', async () => {
     const unnamed = await visitor().page.$$eval('button, a, input, select, [role="slider"]', (controls) => controls
       .filter((control) => !(control.textContent!.trim() || control.getAttribute('aria-label') || (control as HTMLInputElement).labels?.length))
