@@ -21,7 +21,7 @@ export default defineConfig({
       'batchnorm-wasm': path('../dist/index.js'),
     },
   },
-  build: { outDir: path('../out/demo'), emptyOutDir: true, target: 'es2022' },
+  build: { outDir: path('../out/demo'), emptyOutDir: true, target: 'es2022', rolldownOptions: { checks: { pluginTimings: false } } },
   worker: { format: 'es' },
   server: { fs: { allow: [path('..')] }, headers },
   preview: { headers },
