@@ -67,11 +67,14 @@ function scaledMoments(values: ChannelValues): { mean: number; m2: number } | nu
 /**
  * 1 / std and slope of float64 channels whose variance is too large or too small for float64 though the values are not. The
  * variance stays as it is in the table. Loads all blocks of the group again if there is such a channel.
+ *
+ * @returns whether there is one
  */
 export function rescale(
   memory: ChannelMemory, x: Operand, { blocks, channelStart, channels }: Group, table: ChannelTable, weight: Floats | null, eps: number,
-): void {
-  if (memory.dtype === 'float32') return;
+): boolean {
+  if (memory.dtype === 'float32') return false;
+  let found = false;
   for (let c = 0; c < channels; c++) {
     const row = FIELDS * (channelStart + c), mean = table[row + MEAN]!, variance = table[row + VARIANCE]!;
     if (!(variance === Infinity && Number.isFinite(mean)) && !(variance + eps < 2 ** -1000)) continue;
@@ -89,7 +92,9 @@ export function rescale(
     if (!Number.isFinite(rstd)) continue;
     table[row + RSTD] = rstd;
     table[row + SLOPE] = weight === null ? rstd : weight[channelStart + c]! * rstd;
+    found = true;
   }
+  return found;
 }
 
 /** y of a channel, as the kernel `affine` has it. */

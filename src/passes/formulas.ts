@@ -78,23 +78,52 @@ export function normalise(
   }
 }
 
-const LARGEST_FLOAT = (2 - 2 ** -23) * 2 ** 127;
-
 /**
- * A slope that the element type can hold. One that overflows float32 is of a constant channel under a tiny eps, so that it is
- * multiplied by 0: a number that leaves room for products with dy serves as well, while infinity would make NaN.
+ * `normalise`, then `affineCoefficients`, in one loop: eval of 60x100 and 64x1024 takes 0.95 of the time.
+ *
+ * @returns what `affineCoefficients` does
  */
-function held(slope: number, type: Floats): number {
-  if (Math.abs(slope) <= LARGEST_FLOAT || type[Symbol.toStringTag] === 'Float64Array' || Number.isNaN(slope)) return slope;
-  return Math.sign(slope) * 2 ** 100;
+export function normaliseInto(
+  shift: Floats, scale: Floats, offset: Floats, table: ChannelTable, weight: Floats | null, bias: Floats | null, eps: number,
+  range: ChannelRange,
+): boolean {
+  const { channelStart: start, channels } = range, { least, most, largest } = spanOf(shift);
+  let extreme = false;
+  for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
+    const rstd = inverseStd(table[i + VARIANCE]!, eps), slope = weight === null ? rstd : weight[start + c]! * rstd;
+    const intercept = bias === null ? 0 : bias[start + c]!, mean = table[i + MEAN]!, a = held(slope, largest);
+    table[i + RSTD] = rstd;
+    table[i + SLOPE] = slope;
+    table[i + INTERCEPT] = intercept;
+    shift[c] = mean;
+    scale[c] = a;
+    offset[c] = intercept - (mean - shift[c]!) * a;
+    if (isExtreme(rstd, least, most)) extreme = true;
+  }
+  return extreme;
 }
 
-/** The 1 / std with which kernels compute, by bytes of an element: with others squares of it, or of x, leave the range of a type. */
-const SPAN = { 4: { least: 2 ** -60, most: 2 ** 60 }, 8: { least: 2 ** -500, most: 2 ** 500 } } as const;
+/**
+ * A slope in the element type, of which `largest` is the largest number. One that overflows float32 is of a constant channel under a
+ * tiny eps, so that it is multiplied by 0: a number that leaves room for products with dy serves as well, while infinity would make NaN.
+ */
+function held(slope: number, largest: number): number {
+  return Math.abs(slope) <= largest || Number.isNaN(slope) ? slope : Math.sign(slope) * 2 ** 100;
+}
+
+/**
+ * By bytes of an element: the 1 / std with which kernels compute, since with others squares of it, or of x, leave the range of the
+ * type, and the largest slope. Loops over channels take them from locals.
+ */
+const SPAN = {
+  4: { least: 2 ** -60, most: 2 ** 60, largest: (2 - 2 ** -23) * 2 ** 127 },
+  8: { least: 2 ** -500, most: 2 ** 500, largest: Infinity },
+} as const;
 
 export interface Span {
   readonly least: number;
   readonly most: number;
+  readonly largest: number;
 }
 
 export function spanOf(type: Floats): Span {
@@ -115,10 +144,10 @@ export function isExtreme(rstd: number, least: number, most: number): boolean {
 export function affineCoefficients(
   shift: Floats, scale: Floats, offset: Floats, table: ChannelTable, range: ChannelRange,
 ): boolean {
-  const { channelStart: start, channels } = range, { least, most } = spanOf(shift);
+  const { channelStart: start, channels } = range, { least, most, largest } = spanOf(shift);
   let extreme = false;
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
-    const mean = table[i + MEAN]!, slope = held(table[i + SLOPE]!, scale);
+    const mean = table[i + MEAN]!, slope = held(table[i + SLOPE]!, largest);
     shift[c] = mean;
     scale[c] = slope;
     offset[c] = table[i + INTERCEPT]! - (mean - shift[c]!) * slope;
@@ -241,10 +270,10 @@ export function gradientCoefficients(
   shift: Floats, table: ChannelTable, n: number, range: ChannelRange,
 ): readonly number[] {
   const { channelStart: start, channels } = range;
-  const inverse = 1 / n;
+  const inverse = 1 / n, { largest } = spanOf(p);
   const beyond: number[] = [];
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
-    const a = n === 1 ? 0 : held(table[i + SLOPE]!, p), rstd = table[i + RSTD]!;
+    const a = n === 1 ? 0 : held(table[i + SLOPE]!, largest), rstd = table[i + RSTD]!;
     // In this order the product of two large and two small factors stays within float64.
     const b = dot[c] === 0 ? 0 : -(a * rstd) * (rstd * (dot[c]! * inverse));
     p[c] = a;
@@ -257,9 +286,9 @@ export function gradientCoefficients(
 
 /** The same at fixed statistics, dx = slope * dy: Alg. 2 line 11 is linear in x. */
 export function linearCoefficients(p: Floats, q: Floats, r: Floats, table: ChannelTable, range: ChannelRange): void {
-  const { channelStart: start, channels } = range;
+  const { channelStart: start, channels } = range, { largest } = spanOf(p);
   for (let c = 0, i = FIELDS * start; c < channels; c++, i += FIELDS) {
-    p[c] = held(table[i + SLOPE]!, p);
+    p[c] = held(table[i + SLOPE]!, largest);
     q[c] = 0;
     r[c] = 0;
   }

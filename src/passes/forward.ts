@@ -4,7 +4,7 @@ import { type Group, groupsOf, runsOf } from './blocks.js';
 import type { ChannelTable } from './channel-table.js';
 import { scatter } from './channel-values.js';
 import { extremesOf, normaliseChannel, repairMoments, rescale } from './extremes.js';
-import { affineCoefficients, mergeInto, NONE, normalise, type Renormalisation, renormalise } from './formulas.js';
+import { affineCoefficients, mergeInto, NONE, normaliseInto, type Renormalisation, renormalise } from './formulas.js';
 import type { Operand } from './operands.js';
 import type { PassMemory } from './pass.js';
 
@@ -69,11 +69,12 @@ function normaliseGroup(
   const { x, y, residual } = operands, { table, weight, bias, eps, floor, renorm } = affine;
   const { shift, p, q } = scratch.views;
   const { channels, blocks } = group;
-  normalise(table, weight, bias, eps, group);
+  let extreme = normaliseInto(shift, p, q, table, weight, bias, eps, group);
   // An address: the statistics have just been measured.
-  if (at !== 0) rescale(memory, x, group, table, weight, eps);
+  const rescaled = at !== 0 && rescale(memory, x, group, table, weight, eps);
   if (renorm !== null) renormalise(renorm, table, weight, eps, group);
-  const extremes = affineCoefficients(shift, p, q, table, group) ? extremesOf(table, shift, group) : NONE;
+  if (rescaled || renorm !== null) extreme = affineCoefficients(shift, p, q, table, group);
+  const extremes = extreme ? extremesOf(table, shift, group) : NONE;
   for (const block of blocks) {
     const from = at === 0 || blocks.length > 1 ? x.load(block) : at;
     const z = residual === null ? 0 : residual.load(block), pitch = x.pitch(block);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  affineCoefficients, centerDot, normalise as fill,gradientCoefficients, inverseStd, linearCoefficients, meanShift, 
+  affineCoefficients, centerDot, normalise as fill, gradientCoefficients, inverseStd, linearCoefficients, meanShift, normaliseInto,
   parameterGradients, renormalise,
 } from '../../src/passes/formulas.js';
 import { differentiate, normalise, sum } from '../oracle.js';
@@ -36,6 +36,24 @@ describe('formulas', () => {
     expect(shift[0]).toBe(Math.fround(mean));
     expect(shift[0]).not.toBe(mean);
     x.forEach((value, i) => { expect((value - shift[0]!) * scale[0]! + offset[0]!).toBeCloseTo(y[i]!, 12); });
+  });
+
+  it.each([
+    ['ordinary', variance, eps], ['constant', 0, eps], ['constant without eps', 0, 0], ['beyond the kernels', 2 ** 130, eps],
+    ['beyond float32', 1e-80, 0], ['not a number', Number.NaN, eps],
+  ])('give the same bits in one loop as one after the other: %s', (_, someVariance, someEps) => {
+    for (const FloatArray of [Float32Array, Float64Array]) {
+      for (const [w, b] of [[second(weight), second(bias)], [null, null]] as const) {
+        const results = () => [new FloatArray(1), new FloatArray(1), new FloatArray(1)] as const;
+        const table = tableOf(), expected = tableOf(), [shift, scale, offset] = results(), others = results();
+        table[6] = expected[6] = someVariance;
+        const extreme = normaliseInto(shift, scale, offset, table, w, b, someEps, range);
+        fill(expected, w, b, someEps, range);
+        expect(extreme).toBe(affineCoefficients(...others, expected, range));
+        expect(table).toEqual(expected);
+        expect([shift, scale, offset]).toEqual(others);
+      }
+    }
   });
 
   it('give the gradients of section 3 from two sums', () => {
