@@ -77,11 +77,14 @@ describe('formulas', () => {
     expect([p[0]! + 0, q[0]! + 0, r[0]! + 0]).toEqual([0, 0, 0]);
   });
 
-  it('name the channels whose coefficients leave the range of float32', () => {
+  it.each([Float32Array, Float64Array])('name the channels whose coefficients leave the range of %o', (FloatArray) => {
+    const large = FloatArray === Float32Array ? 1e45 : 1e308, some = () => FloatArray.of(0);
     const coefficients = (dot: number) =>
-      gradientCoefficients(Float32Array.of(0), Float32Array.of(0), Float32Array.of(0), one(0), one(dot), Float32Array.of(mean), filled, 50, range);
+      gradientCoefficients(some(), some(), some(), one(0), one(dot), FloatArray.of(0), filled, 50, range);
     expect(coefficients(1)).toHaveLength(0);
-    expect(coefficients(1e45)).toEqual([0]);
+    expect(coefficients(large)).toEqual([0]);
+    // What is not finite in float64 either is that of the data.
+    expect(coefficients(Infinity)).toHaveLength(0);
   });
 
   it('are linear where the statistics are constants', () => {
