@@ -1,7 +1,7 @@
 /** `moments` of [outer, columns]: scratch holds a record for every vector of columns. */
 import { closedRow, deviation } from './mask';
 import { CHAIN } from './moments-shift';
-import { End, Whole } from './tags';
+import { End, is, Plain, Whole } from './tags';
 import { four, fourSquares, lanes, loadEnd, loadPart, spillRow } from './vec';
 import { clear, interleave, narrow, vectors } from './wide';
 
@@ -81,6 +81,16 @@ function addFourRows<T, M>(
     const m2 = closedRow<M>(mask + 2 * maskApart), m3 = closedRow<M>(mask + 3 * maskApart);
     let x0 = x, c = records;
     const end = x + full;
+    if (is<M, Plain>()) {
+      // Two vectors per step: 0.95 to 1.00 of the time, although V8 unrolls the other loop as well on Node 20.
+      const pairs = end - 16;
+      while (x0 < pairs) {
+        const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart;
+        addFour<T, M, Whole>(c, x0, x1, x2, x3, m0, m1, m2, m3);
+        addFour<T, M, Whole>(c + 16 * VECTORS, x0 + 16, x1 + 16, x2 + 16, x3 + 16, m0, m1, m2, m3);
+        x0 += 32; c += 32 * VECTORS;
+      }
+    }
     while (x0 < end) {
       const x1 = x0 + apart, x2 = x1 + apart, x3 = x2 + apart;
       addFour<T, M, Whole>(c, x0, x1, x2, x3, m0, m1, m2, m3);
