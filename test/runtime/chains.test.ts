@@ -79,3 +79,24 @@ describe.each(cases)('$dtype sums of $kind on $outer x $channels x $inner', ({ k
     free();
   });
 });
+
+describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))('moments of $kind $dtype', ({ kind, dtype }) => {
+  it('are the same bits in whatever place a channel is whose samples are far from its mean', () => {
+    const engine = RUNTIMES[kind] as Engine, outer = 96, channels = 71, geometry = { outer, channels, inner: 1, pitch: channels };
+    const { x, first, second, scratch, free } = memoryOf(engine, dtype, geometry);
+    const ordinary = (o: number) => Math.sin(o * o), found = new Set<string>();
+    for (let place = 0; place < channels; place++) {
+      const values = engine.floats(dtype, x, outer * channels);
+      // Of 96 rows 12 are samples: 4, 12, 20 and so on.
+      for (let i = 0; i < values.length; i++) {
+        const o = Math.floor(i / channels);
+        values[i] = i % channels === place && o % 8 === 4 ? 1000 : ordinary(o);
+      }
+      engine.kernels[dtype].moments(first, second, x, 0, outer, outer, channels, 1, channels, 0, scratch);
+      const mean = engine.floats('float64', first, channels), m2 = engine.floats('float64', second, channels);
+      found.add(`${mean[place]} ${m2[place]}`);
+    }
+    expect([...found]).toHaveLength(1);
+    free();
+  });
+});
