@@ -31,7 +31,7 @@ export interface Grid {
   readonly least: number;
   /** Elements of a slice, at least. */
   readonly slice: number;
-  /** Positions of a slice, at least, in moments of rows, in moments of planes, in other sums: merging a slice costs some time per channel. */
+  /** Positions of a slice, at least, in moments of rows, in moments of planes, in other sums: a slice costs some time per channel. */
   readonly rows: number;
   readonly planes: number;
   readonly sums: number;
@@ -41,15 +41,19 @@ export interface Grid {
  * Other numbers make other slices, and thereby other bits.
  *
  * A round trip to a worker that is awake takes 0.3 to 0.6 us, a pass over 2^15 floats 3 us. A slice costs `moments` 4 ns per channel
- * in rows and 65 ns in planes, whose samples lie in other cache lines, and `reduce` 1 ns: with these limits less than 3 % of the time.
+ * in rows and 65 ns in planes, whose samples lie in other cache lines; merging it takes 5 ns per channel and sum, most of them for lines
+ * that are in the cache of another core. With these limits that is less than 4 % of the time.
  */
-export const GRID: Grid = { least: 32_768, slice: 131_072, rows: 512, planes: 4096, sums: 128 };
+export const GRID: Grid = { least: 32_768, slice: 131_072, rows: 512, planes: 4096, sums: 256 };
 
 /** The most slices of a sum. */
 export const MOST_SLICES = 8;
 
-/** The most slices of moments of planes: 8 of 8x64x3136 take 14 % more time than one, 4 take 2 %, and channels share out a slice. */
-const MOST_PLANES = 4;
+/**
+ * Channels times slices of planes, at most: parts are channels of a slice, and as many as the finest shares of two threads are enough. So
+ * planes of 32 channels and more are one slice, which is not merged, and gives the bits of the plain kernels.
+ */
+const PLANES = 32;
 
 /** Elements below which a call is one part for each thread. */
 const FINE = 262_144;
@@ -94,7 +98,8 @@ export function sliceCount(kernel: 'moments' | 'reduce', outer: number, channels
   const least = kernel === 'reduce' ? grid.sums : inner === 1 ? grid.rows : grid.planes;
   // Positions of several channels do not lie side by side: kernels take the distance between channels from `inner`.
   const axis = outer > 1 ? outer : channels === 1 ? Math.floor(inner / POSITIONS) : 1;
-  const most = Math.min(kernel === 'moments' && inner > 1 && channels > 1 ? MOST_PLANES : MOST_SLICES, (positions * channels) / grid.slice, positions / least, axis);
+  const slices = inPlanes(channels, inner) ? Math.min(MOST_SLICES, PLANES / channels) : MOST_SLICES;
+  const most = Math.min(slices, (positions * channels) / grid.slice, positions / least, axis);
   return most < 2 ? 1 : 2 ** Math.floor(Math.log2(most));
 }
 

@@ -7,7 +7,7 @@ import { DTYPES, distance, LAYOUTS, makeRuntime, normal, RUNTIMES, shapeIn, size
 import * as tolerance from '../../tolerances.js';
 
 /** [N, C, ...]: one slice and several, rows and planes, few channels and many, one channel, an uneven number of everything. */
-const SHAPES = [[70, 1030], [4099, 65], [90_001, 3], [9, 40, 31, 31], [17, 515, 31], [5, 3, 20_009], [1, 1, 300_001], [1100, 130, 2]];
+const SHAPES = [[70, 1030], [4099, 65], [90_001, 3], [9, 40, 31, 31], [33, 12, 31, 31], [17, 515, 31], [5, 3, 20_009], [1, 1, 300_001], [1100, 130, 2]];
 const VARIANTS: Variant[] = [
   { name: 'plain' }, { name: 'a mask', mask: true }, { name: 'a ReLU', relu: true }, { name: 'a ReLU and a residual', relu: true, residual: true },
   { name: 'everything, in place', relu: true, residual: true, mask: true, over: true },
