@@ -44,6 +44,28 @@ describe('the governor', () => {
     expect(run(governor, 2000, 12_000, took)).toBeLessThan(0.05);
   });
 
+  it('goes on sharing what gains, although a call is interrupted for a time slice now and then', () => {
+    let shares = 0;
+    const took = (shared: boolean) => (shared ? ++shares % 300 === 0 ? 5 : 0.06 : 0.1);
+    expect(run(new Governor(), 0, 5000, took)).toBeGreaterThan(0.98);
+  });
+
+  it('makes few calls alone while sharing gains', () => {
+    let alone = 0;
+    run(new Governor(), 0, 1000, (shared) => {
+      if (!shared) alone++;
+      return shared ? 0.06 : 0.1;
+    });
+    expect(alone).toBeLessThan(1000 / 0.06 / 100);
+  });
+
+  it('soon knows that calls alone are fast again after another process has held them up', () => {
+    const governor = new Governor();
+    run(governor, 0, 1000, (shared) => (shared ? 0.15 : 0.2));
+    run(governor, 1000, 1200, (shared) => (shared ? 0.13 : 0.1));
+    expect(run(governor, 1200, 2200, (shared) => (shared ? 0.13 : 0.1))).toBeLessThan(0.15);
+  });
+
   it('does not take a call that was interrupted for one that is slow alone', () => {
     const governor = new Governor();
     const took = (shared: boolean, call: number) => (shared ? 0.14 : call % 50 === 7 ? 5 : 0.1);
