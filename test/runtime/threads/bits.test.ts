@@ -96,6 +96,17 @@ describe.each(DTYPES.flatMap((dtype) => LAYOUTS.map((layout) => ({ dtype, layout
   });
 });
 
+it('planes of 32 channels and more have the bits of a runtime without threads', () => {
+  const plain = createRuntime();
+  for (const dtype of DTYPES) {
+    const expected = bitsOf(plain, dtype, 'channels-first', [9, 40, 31, 31], {});
+    for (const runtime of Object.values(runtimes)) expect(bitsOf(runtime, dtype, 'channels-first', [9, 40, 31, 31], {})).toEqual(expected);
+    const few = [33, 12, 31, 31];
+    expect(bitsOf(runtimes['1']!, dtype, 'channels-first', few, {})).not.toEqual(bitsOf(plain, dtype, 'channels-first', few, {}));
+  }
+  plain.dispose();
+});
+
 describe('typed arrays', () => {
   it('have the bits of a runtime without threads, and are not staged in the memory that threads share', () => {
     const shape = [8, 40, 31, 29], x = numbers('float64', sizeOf(shape), 1) as Float64Array, plain = createRuntime();
