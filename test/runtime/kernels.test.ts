@@ -9,7 +9,7 @@ import * as tolerance from '../tolerances.js';
 /** Geometries [outer, channels, inner, gap]: the pitch is channels * inner + gap, as in a slice of a larger tensor. */
 const GEOMETRIES = [
   [1, 1, 1, 0], [2, 1, 1, 0], [3, 3, 1, 0], [5, 4, 1, 3], [7, 5, 1, 0], [59, 8, 1, 0], [61, 11, 1, 2], [239, 6, 1, 0],
-  [241, 9, 1, 0], [300, 16, 1, 5], [33, 130, 1, 0], [5, 1200, 1, 0],
+  [241, 9, 1, 0], [300, 16, 1, 5], [16, 63, 1, 0], [33, 130, 1, 0], [5, 1200, 1, 0],
   [150, 2, 1, 0], [131, 3, 1, 0], [66, 5, 1, 0], [33, 20, 1, 0], [40, 7, 2, 0], [9, 33, 3, 5],
   [2, 3, 2, 0], [3, 2, 3, 1], [9, 5, 4, 0], [3, 2, 16, 0], [2, 3, 17, 0], [20, 3, 49, 7], [7, 4, 196, 0],
   [2, 2, 479, 0], [2, 2, 480, 0], [2, 2, 481, 0],
@@ -335,8 +335,8 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
     bench.finish();
   });
 
-  it.each([[6, 5, 1], [6, 70, 1], [40, 7, 2], [2, 5, 13]])('finds mean and m2 of equal values exactly, on %i x %i x %i', (outer, channels, inner) => {
-    for (const value of [0, 0.1, -3e5]) {
+  it.each([[6, 5, 1], [6, 70, 1], [300, 70, 1], [40, 7, 2], [2, 5, 13]])('finds mean and m2 of equal values exactly, on %i x %i x %i', (outer, channels, inner) => {
+    for (const value of [0, 0.1, -3e5, Math.PI]) {
       const bench = new Bench(RUNTIMES[kind] as Engine, dtype), geometry = { outer, channels, inner, pitch: channels * inner };
       const x = arrayOf(dtype, new Array<number>(outer * channels * inner).fill(value));
       const mean = bench.put(new Float64Array(channels), 'float64'), m2 = bench.put(new Float64Array(channels), 'float64');
@@ -345,6 +345,21 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
       expect([...bench.get(m2, channels, 'float64')]).toEqual(new Array(channels).fill(0));
       bench.finish();
     }
+  });
+
+  it.each([[40, 7, 1], [40, 70, 1], [40, 7, 2], [9, 33, 3], [6, 5, 13]])('finds mean and m2 of a channel from its own values alone, on %i x %i x %i', (outer, channels, inner) => {
+    const geometry = { outer, channels, inner, pitch: channels * inner }, x = arrayOf(dtype, normal(outer * channels * inner, 24));
+    // The first channel once as it is and once elsewhere, but not so far away that another shift would make a second sweep necessary.
+    const [before, after] = [0, 0.1].map((level) => {
+      const bench = new Bench(RUNTIMES[kind] as Engine, dtype), moved = x.slice();
+      eachPlace(geometry, (c, i) => { if (c === 0) moved[i]! += level; });
+      const mean = bench.put(new Float64Array(channels), 'float64'), m2 = bench.put(new Float64Array(channels), 'float64');
+      bench.run('moments', { mean, m2, x: moved, n: outer * inner }, geometry);
+      const found = [mean, m2].flatMap((at) => [...bench.get(at, channels, 'float64').subarray(1)]);
+      bench.finish();
+      return found;
+    });
+    expect(after).toEqual(before);
   });
 
   it('let NaN pass the ReLU and its gradient', () => {
