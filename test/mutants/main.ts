@@ -5,7 +5,7 @@
  *
  * How many are taken at random, of the kernels and of src/; the seed, a number or the hash of a commit; how many at a time; of
  * which files; how many per cent must be noticed for it to succeed, and how many more may be missed, since in a small sample chance has
- * a part; when to begin no further one, for each of the two; with --verbose, also what is noticed, and by which test.
+ * a part; when to stop, whatever is not judged by then; with --verbose, also what is noticed, and by which test.
  */
 import { parseArgs } from 'node:util';
 import { globSync } from 'tinyglobby';
@@ -20,26 +20,29 @@ const { values } = parseArgs({
   options: {
     assembly: { type: 'string', default: '100' }, sources: { type: 'string', default: '100' }, seed: { type: 'string', default: '1' },
     jobs: { type: 'string', default: '1' }, file: { type: 'string', default: '**' }, bar: { type: 'string', default: '98' },
-    luck: { type: 'string', default: '0' }, seconds: { type: 'string', default: 'Infinity' }, verbose: { type: 'boolean', default: false },
+    luck: { type: 'string', default: '0' }, seconds: { type: 'string' }, verbose: { type: 'boolean', default: false },
   },
 });
 const counts = { killed: 0, same: 0, explained: 0, survived: 0 };
 
-async function run(name: string, size: number, subject: Subject): Promise<void> {
+interface Task {
+  readonly subject: Subject;
+  readonly mutation: Mutation;
+  /** From 0 to 1: kernels and src/ take turns, so that both are judged where time is short. */
+  readonly turn: number;
+}
+
+function tasksOf(name: string, size: number, subject: Subject): Task[] {
   const files = new Set(globSync(values.file)), all = subject.mutations.filter(({ file }) => files.has(file));
   const chosen = sample(all, size, numberOf(values.seed));
   console.log(`${name}: ${chosen.length} of ${all.length} mutations, seed ${values.seed}`);
-  const queue = chosen.values(), end = performance.now() + 1000 * Number(values.seconds);
-  const lanes = Array.from({ length: Number(values.jobs) }, (_, lane) => lane);
-  await Promise.all(lanes.map(async (lane) => {
-    for (const mutation of queue) {
-      if (performance.now() > end) break;
-      const explained = reasonOf(mutation) !== undefined;
-      const verdict: Verdict | undefined = explained ? undefined : await subject.judge(mutation, lane);
-      counts[verdict?.kind ?? 'explained']++;
-      if (verdict?.kind === 'survived' || values.verbose) console.log(describe(mutation, verdict));
-    }
-  }));
+  return chosen.map((mutation, i) => ({ subject, mutation, turn: (i + 0.5) / chosen.length }));
+}
+
+async function judge({ subject, mutation }: Task, lane: number): Promise<void> {
+  const verdict = reasonOf(mutation) === undefined ? await subject.judge(mutation, lane) : undefined;
+  counts[verdict?.kind ?? 'explained']++;
+  if (verdict?.kind === 'survived' || values.verbose) console.log(describe(mutation, verdict));
 }
 
 function describe({ file, line, column, before, after }: Mutation, verdict: Verdict | undefined): string {
@@ -62,9 +65,18 @@ function numberOf(seed: string): number {
 }
 
 const sizes = { assembly: Number(values.assembly), sources: Number(values.sources) };
-if (sizes.assembly > 0) await run('assembly', sizes.assembly, await assembly());
-if (sizes.sources > 0) await run('sources', sizes.sources, await sources());
+const tasks = [
+  ...(sizes.assembly > 0 ? tasksOf('assembly', sizes.assembly, await assembly()) : []),
+  ...(sizes.sources > 0 ? tasksOf('sources', sizes.sources, await sources()) : []),
+].sort((a, b) => a.turn - b.turn);
+const queue = tasks.values(), lanes = Array.from({ length: Number(values.jobs) }, async (_, lane) => {
+  for (const task of queue) await judge(task, lane);
+});
+const late = new Promise((resolve) => { if (values.seconds !== undefined) setTimeout(resolve, 1000 * Number(values.seconds)); });
+await Promise.race([Promise.all(lanes), late]);
 
 const { killed, same, explained, survived } = counts, judged = killed + survived, share = (100 * killed) / judged;
+const left = tasks.length - judged - same - explained;
+if (left > 0) console.log(`${left} were left when time was up`);
 console.log(`${killed} killed, ${survived} survived, ${same} the same program, ${explained} explained: ${share.toFixed(1)} % killed, bar ${values.bar} %`);
 process.exit(judged > 0 && survived <= (judged * (100 - Number(values.bar))) / 100 + Number(values.luck) ? 0 : 1);
