@@ -347,6 +347,20 @@ describe.each(KINDS.flatMap((kind) => DTYPES.map((dtype) => ({ kind, dtype }))))
     }
   });
 
+  it.each([[300, 70, 1], [300, 7, 1], [40, 7, 2], [2, 5, 130]])('finds mean and m2 of values far from 0, on %i x %i x %i', (outer, channels, inner) => {
+    const bench = new Bench(RUNTIMES[kind] as Engine, dtype), geometry = { outer, channels, inner, pitch: channels * inner }, n = outer * inner;
+    const x = arrayOf(dtype, normal(n * channels, 25, 1e6)), mean = bench.put(new Float64Array(channels), 'float64');
+    const m2 = bench.put(new Float64Array(channels), 'float64');
+    bench.run('moments', { mean, m2, x, n }, geometry);
+    const means = bench.get(mean, channels, 'float64'), m2s = bench.get(m2, channels, 'float64');
+    byChannel(geometry, x).forEach((values, c) => {
+      const center = sum(values) / n, squares = sum(values.map((value) => (value - center) ** 2));
+      expect(Math.abs(means[c]! - center)).toBeLessThanOrEqual(tolerance.mean(dtype, 1e6));
+      expect(Math.abs(m2s[c]! / squares - 1)).toBeLessThanOrEqual(tolerance.variance(dtype, 1e6));
+    });
+    bench.finish();
+  });
+
   it.each([[40, 7, 1], [40, 70, 1], [40, 7, 2], [9, 33, 3], [6, 5, 13]])('finds mean and m2 of a channel from its own values alone, on %i x %i x %i', (outer, channels, inner) => {
     const geometry = { outer, channels, inner, pitch: channels * inner }, x = arrayOf(dtype, normal(outer * channels * inner, 24));
     // The first channel once as it is and once elsewhere, but not so far away that another shift would make a second sweep necessary.
