@@ -4,10 +4,13 @@ import { BYTES, type DType, type Geometry } from '../../src/runtime/kernels.js';
 import { DTYPES, KINDS, RUNTIMES } from '../setup.js';
 import { U } from '../tolerances.js';
 
-/** [outer, channels, inner] of every walk, with far more values per channel than a lane may add in float32. */
+/**
+ * [outer, channels, inner] of every walk, with far more values per channel than a lane may add in float32, and elements between slices of
+ * the tensor: with some, rows are walked one by one, and so many that totals in float64 have far more additions than they may.
+ */
 const GEOMETRIES = [
   [1024, 1, 4], [700, 2, 7], [600, 1, 20], [300, 2, 49], [100, 1, 280], [200, 1, 500], [4, 1, 9600], [1, 1, 30_000],
-  [12_000, 1, 1], [12_000, 3, 1], [2600, 70, 1], [6000, 5, 2],
+  [12_000, 1, 1], [12_000, 3, 1], [2600, 70, 1], [6000, 5, 2], [100_000, 2, 1, 1],
 ] as const;
 
 /**
@@ -37,9 +40,9 @@ function memoryOf(engine: Engine, dtype: DType, { outer, pitch, channels, inner 
 
 /** Plain loops sum float64 in blocks, which is another bound. */
 const cases = KINDS.flatMap((kind) => DTYPES.filter((dtype) => kind !== 'javascript' || dtype === 'float32').flatMap((dtype) =>
-  GEOMETRIES.map(([outer, channels, inner]) => ({ kind, dtype, outer, channels, inner }))));
-describe.each(cases)('$dtype sums of $kind on $outer x $channels x $inner', ({ kind, dtype, outer, channels, inner }) => {
-  const engine = RUNTIMES[kind] as Engine, n = outer * inner, pitch = channels * inner, geometry = { outer, channels, inner, pitch };
+  GEOMETRIES.map(([outer, channels, inner, gap = 0]) => ({ kind, dtype, outer, channels, inner, gap }))));
+describe.each(cases)('$dtype sums of $kind on $outer x $channels x $inner', ({ kind, dtype, outer, channels, inner, gap }) => {
+  const engine = RUNTIMES[kind] as Engine, n = outer * inner, pitch = channels * inner + gap, geometry = { outer, channels, inner, pitch };
   const kernels = engine.kernels[dtype], tail = [outer, channels, inner, pitch, 0] as const;
   const rounded = dtype === 'float32' ? Math.fround : (value: number) => value;
 
