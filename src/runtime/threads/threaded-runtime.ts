@@ -73,9 +73,8 @@ function engineOfSeveral(threads: number, worker: (() => Worker) | undefined, ow
 
 /** An engine over a shared memory that somebody else allocates. Where no worker can be had, one thread works through the same slices. */
 export function engineOver(allocator: Allocator, memory: WebAssembly.Memory, threads: number): Engine {
-  const module = packagedShared(), reason = threads > 1 ? obstacle() : undefined, pool = new Pool(reason ? 1 : threads, true, warn);
-  if (reason !== undefined) warn(reason);
-  else pool.start(module, memory, undefined);
+  const module = packagedShared(), pool = new Pool(threads, true, warn);
+  pool.start(module, memory, undefined);
   return engineOf(allocator, wasmKernels(memory, module), pool, undefined, USUAL);
 }
 

@@ -3,9 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { Worker as NodeWorker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BatchNorm, createRuntime, createThreadedRuntime, type Runtime, type ThreadedRuntimeOptions } from '../../../src/index.js';
+import { FirstFit, type Memory, PAGE } from '../../../src/runtime/memory.js';
 import { AWAKE, Control, FINISHED, FREE, JOB, PARTS, partOf, stateOf } from '../../../src/runtime/threads/control.js';
 import { GRID } from '../../../src/runtime/threads/slices.js';
-import { threadedEngine } from '../../../src/runtime/threads/threaded-runtime.js';
+import { engineOver, threadedEngine } from '../../../src/runtime/threads/threaded-runtime.js';
 import type { Start } from '../../../src/runtime/threads/worker.js';
 import { WORKER } from '../../../src/runtime/threads/worker-text.js';
 import { normal } from '../../setup.js';
@@ -81,6 +82,17 @@ describe('workers', () => {
     expect(runtime.threads).toBe(1);
     expect(await ended).toBe(0);
     expect(warned).toEqual([]);
+  });
+
+  it('work over a memory that somebody else allocates, with the same bits', async () => {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1024, shared: true });
+    const runtime = engineOver(new FirstFit(memory as unknown as Memory, 1024 * PAGE), memory, 3);
+    await runtime.ready;
+    expect(runtime.threads).toBe(3);
+    expect(await train(runtime)).toBe(expected);
+    expect(runtime.bytesInUse).toBe(0);
+    runtime.dispose();
+    expect(runtime.threads).toBe(1);
   });
 
   it('are not woken for small calls', async () => {
