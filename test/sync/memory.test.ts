@@ -32,7 +32,14 @@ describe('collectives in memory', () => {
   it('refuse what is not a group', async () => {
     await expect(syncForward(new BatchNorm(3), {} as never, new Float32Array(6), [2, 3])).rejects.toThrow('syncForward() expected a group, got Object');
     await expect(syncStep({} as never, [], () => 1)).rejects.toThrow('syncStep() expected a group, got Object');
-    await expect(syncStep(groups[0]!, [{} as never], () => 1)).rejects.toThrow('"modules" expected an array of BatchNorm');
+  });
+
+  it.each<[string, unknown]>([
+    ['a layer', new BatchNorm(3)], ['something else', [{}]], ['something else after a layer', [new BatchNorm(3), {}]],
+  ])('refuse a step of %s where layers are expected, before it begins', async (_, layers) => {
+    const begun: string[] = [];
+    await expect(syncStep(groups[0]!, layers as never, () => { begun.push('begun'); })).rejects.toThrow('"modules" expected an array of BatchNorm');
+    expect(begun).toEqual([]);
   });
 
   it('free the tensors of a call that throws', async () => {
