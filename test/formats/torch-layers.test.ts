@@ -156,6 +156,12 @@ it('one layer is found by its prefix behind what wraps the net, or as it stands'
   expect(fromTorch(norm('module.', 2), { eps: 0 }).module.weight).toEqual(Float32Array.of(1, 2));
 });
 
+it('one layer is found by its prefix where something wraps a part of it', () => {
+  const inPart = (name: string) => (name.includes('running') ? name.replace('bn1.', 'bn1._fsdp_wrapped_module.') : name);
+  const stateOf = (state: typeof NET) => fromTorch(state, { prefix: 'bn1.', eps: 0 }).module.stateDict();
+  expect(stateOf(renamed(inPart))).toEqual(stateOf(NET));
+});
+
 it('a checkpoint that holds the state dictionary says what it holds', () => {
   expect(() => layersFromTorch({ epoch: 3, state_dict: NET } as never)).toThrow(/got "epoch", "state_dict"/);
   expect(() => layersFromTorch(null as never)).toThrow('"state" expected an object, got null');
