@@ -297,6 +297,11 @@ describe('a broken file', () => {
     expect([...tensors.keys()]).toEqual(['a', 'e', 'b']);
     expect(tensors.get('a')!.read()).toEqual(Float32Array.of(0));
   });
+
+  it('is not one where the header is long without many names or values', () => {
+    const tensors = readSafetensors(file(`${JSON.stringify({ a: tensor('U8', [2], 0, 2) })}${' '.repeat(2 ** 21)}`, 2));
+    expect([...tensors.keys()]).toEqual(['a']);
+  });
 });
 
 describe('a file that does not fit the modules changes none of them', () => {
