@@ -95,6 +95,27 @@ describe('workers', () => {
     expect(runtime.threads).toBe(1);
   });
 
+  it('that have started stay; those that have not are given up after a while, and it is said', async () => {
+    const { setTimeout } = globalThis, giveUp: (() => void)[] = [];
+    vi.spyOn(globalThis, 'setTimeout').mockImplementation(((callback: () => void, milliseconds: number) => {
+      if (milliseconds < 5000) return setTimeout(callback, milliseconds);
+      giveUp.push(callback);
+      return setTimeout(() => {}, 0);
+    }) as never);
+    const all = eager(2), { make, workers } = kept();
+    await all.ready;
+    for (const callback of giveUp.splice(0)) callback();
+    expect([all.threads, warned]).toEqual([2, []]);
+    const silent = () => new NodeWorker('setInterval(() => {}, 1000)', { eval: true }) as unknown as Worker;
+    const some = eager(3, () => (workers.length === 0 ? make() : silent()));
+    while (some.threads < 2) await new Promise((resolve) => { setTimeout(resolve, 1); });
+    for (const callback of giveUp) callback();
+    await some.ready;
+    expect([some.threads, warned]).toEqual([2, ['batchnorm-wasm: fewer threads than asked for: a worker has not started']]);
+    expect(await train(some)).toBe(expected);
+    for (const runtime of [all, some]) runtime.dispose();
+  });
+
   it('are not woken for small calls', async () => {
     const { make, starts } = kept(), runtime = eager(2, make), bn = new BatchNorm(100, { runtime });
     await runtime.ready;
