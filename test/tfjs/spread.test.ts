@@ -1,5 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { registerBatchNorm } from '../../src/tfjs/index.js';
+import { blocksOf, commonOf, eachRun, spreadOf } from '../../src/tfjs/spread.js';
 import { distance, normal, sizeOf } from '../setup.js';
 import { BACKENDS, tf } from './setup.js';
 
@@ -78,6 +79,21 @@ function check(shape: readonly number[], statistics: readonly number[], paramete
     });
   });
 }
+
+it('x is cut into blocks, end to end, with channels of one element of the parameters each, for every spread', () => {
+  const shape = [2, 3, 4, 5];
+  for (const statistics of every) {
+    for (const parameters of every) {
+      const spread = spreadOf(shape, [along(shape, statistics), along(shape, parameters)]), places: number[] = [];
+      const { geometry: { outer, channels, inner }, runs } = blocksOf(commonOf(spread));
+      eachRun(runs, 0, (start, at, length) => {
+        expect([start, length]).toEqual([places.length, outer * channels * inner]);
+        for (let i = 0; i < length; i++) places.push(at + (Math.floor(i / inner) % channels));
+      });
+      expect(places).toEqual(placesIn(along(shape, statistics | parameters), shape));
+    }
+  }
+});
 
 describe.each(BACKENDS)('tf.batchNorm on %s is right', (backend) => {
   beforeAll(async () => { await tf.setBackend(backend); });
