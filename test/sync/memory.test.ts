@@ -51,6 +51,17 @@ describe('collectives in memory', () => {
     expect(runtime.bytesInUse).toBe(start);
   });
 
+  it('go on where a call fails while collectives overlap, if all ranks are in step', async () => {
+    const own = await groupsOf(2), layers = own.map(() => [new BatchNorm(3), new BatchNorm(3)]), x = Float32Array.from(normal(6, 1));
+    const results = await Promise.all(own.map((group, rank) => outcomes(layers[rank]!.map((bn, i) =>
+      syncForward(bn, group, x, i === 0 && rank === 1 ? [3, 2] : [2, 3]).then(() => 'through')))));
+    for (const [first, second] of results) {
+      expect(first).toMatch('rank 1 has failed in forward of layer 0: "shape" expected 3 channels');
+      expect(second).toBe('through');
+    }
+    expect(await Promise.all(own.map((group, rank) => gatherNumbers(group, rank)))).toEqual([[0, 1], [0, 1]]);
+  });
+
   it('end the group where a step fails while collectives overlap, since ranks are out of step', async () => {
     const bus = new Bus(), own = await groupsOf(2, {}, bus), layers = own.map(() => [new BatchNorm(3), new BatchNorm(3)]);
     const x = Float32Array.from(normal(6, 1));
