@@ -66,11 +66,11 @@ function concatenate(data: TfjsArtifacts['weightData']): Uint8Array {
   return bytes;
 }
 
-/** Bytes of a number of strings; NaN past the end, which no size of the data then fits. */
+/** Bytes of a number of strings, at least: each that is missing has 4 for its length. */
 function stringsAt(view: DataView, start: number, count: number): number {
-  let at = start;
-  for (let i = 0; i < count && at + 4 <= view.byteLength; i++) at += 4 + view.getUint32(at, true);
-  return at - start;
+  let at = start, i = 0;
+  for (; i < count && at + 4 <= view.byteLength; i++) at += 4 + view.getUint32(at, true);
+  return at - start + 4 * (count - i);
 }
 
 /** Floats, also as tfjs' converter stores them to save space: in half precision, or as integers q of scale * q + min. */

@@ -135,6 +135,8 @@ describe('a model of TensorFlow.js', () => {
       .toThrow('"a" expected dtype');
     const strings = { weightSpecs: [{ name: 'a', dtype: 'string', shape: [2] }], weightData: Uint8Array.of(255, 255, 255, 255) };
     expect(() => layersFromKeras(strings)).toThrow(RangeError);
+    expect(() => layersFromKeras({ ...strings, weightData: Uint8Array.of(3, 0, 0, 0, 97, 98, 99) }))
+      .toThrow(new RangeError('"weightData" expected 11 bytes or more, as "a" ends there, got 7'));
     expect(() => layersFromKeras({ weightSpecs: [{ name: 'a', dtype: 'float32', shape: [-1] }], weightData: new ArrayBuffer(0) }))
       .toThrow('"a": "shape"');
     expect(() => layersFromKeras({ modelTopology: { node: [] }, weightSpecs, weightData }))
