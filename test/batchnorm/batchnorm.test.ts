@@ -255,6 +255,16 @@ describe.each(COMBINATIONS)('BatchNorm in $kind $dtype $layout', ({ kind, dtype,
         tensor.dispose();
         bn.forward(tensor);
       } },
+    'a tensor out of another rank': { throws: RangeError,
+      call: (bn) => {
+        const tensor = runtime.tensor(shape, { dtype }), out = runtime.tensor([size], { dtype });
+        try {
+          bn.forward(tensor, { out });
+        } finally {
+          tensor.dispose();
+          out.dispose();
+        }
+      } },
     'out that overlaps x in part': { throws: RangeError,
       call: (bn) => {
         const buffer = arrayOf(dtype, normal(size + 1, 1));
