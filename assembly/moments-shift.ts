@@ -168,5 +168,6 @@ function settlePairs<T>(mean: usize, m2: usize, c: i32, end: i32, n: f64, shift:
  */
 function nearMean<T>(k: T, d: f64, variance: f64): T {
   const unit = reinterpret<f64>(reinterpret<u64>(sqrt(variance)) & 0x7ff0000000000000);
-  return <T>(<f64>k + (unit > 0 ? nearest(d / unit) * unit : d));
+  // Rounding may make the variance of nearly constant values negative.
+  return <T>(<f64>k + (variance > 0 ? nearest(d / unit) * unit : d));
 }
