@@ -123,15 +123,18 @@ export function spill<T>(first: usize, second: usize, record: usize): void {
   }
 }
 
-/** Adds the first n lanes of v to the f64s at total, 0 < n < lanes. */
+/** Adds the first n lanes of v to the f64s at total, 0 < n < lanes. Returns what `addTo` does. */
 // @ts-ignore: decorator
-@inline function addTailTo<T>(total: usize, v: v128, n: i32): void {
+@inline function addTailTo<T>(total: usize, v: v128, n: i32): v128 {
   if (sizeof<T>() == 8) {
-    store<f64>(total, load<f64>(total) + f64x2.extract_lane(v, 0));
+    const value = f64x2.extract_lane(v, 0), before = load<f64>(total), after = before + value;
+    store<f64>(total, after);
+    return f64x2.replace_lane(f64x2.splat(0), 0, finite(value - (after - before)));
   } else {
     store<f64>(total, load<f64>(total) + <f64>f32x4.extract_lane(v, 0));
     if (n > 1) store<f64>(total, load<f64>(total, 8) + <f64>f32x4.extract_lane(v, 1), 8);
     if (n > 2) store<f64>(total, load<f64>(total, 16) + <f64>f32x4.extract_lane(v, 2), 16);
+    return f32x4.splat(0);
   }
 }
 
@@ -156,7 +159,6 @@ export function spill<T>(first: usize, second: usize, record: usize): void {
  * vectors. There is one per vector of columns, `full` bytes of them, and one for the `rest` of the columns, if any.
  */
 export function spillRow<T>(first: usize, second: usize, record: usize, size: i32, full: usize, rest: i32): void {
-  const zero = v128.splat<T>(0);
   for (; full; full -= 16) {
     v128.store(record, addTo<T>(first, v128.load(record)));
     v128.store(record, addTo<T>(second, v128.load(record, 16)), 16);
@@ -165,9 +167,7 @@ export function spillRow<T>(first: usize, second: usize, record: usize, size: i3
     record += 16 * size;
   }
   if (rest) {
-    addTailTo<T>(first, v128.load(record), rest);
-    addTailTo<T>(second, v128.load(record, 16), rest);
-    v128.store(record, zero);
-    v128.store(record, zero, 16);
+    v128.store(record, addTailTo<T>(first, v128.load(record), rest));
+    v128.store(record, addTailTo<T>(second, v128.load(record, 16), rest), 16);
   }
 }
