@@ -97,12 +97,12 @@ describe.each(DTYPES.flatMap((dtype) => LAYOUTS.map((layout) => ({ dtype, layout
 });
 
 it('planes of 32 channels and more have the bits of a runtime without threads', () => {
-  const plain = createRuntime();
+  const plain = createRuntime(), many = [9, 40, 31, 31], few = [33, 12, 31, 31];
   for (const dtype of DTYPES) {
-    const expected = bitsOf(plain, dtype, 'channels-first', [9, 40, 31, 31], {});
-    for (const runtime of Object.values(runtimes)) expect(bitsOf(runtime, dtype, 'channels-first', [9, 40, 31, 31], {})).toEqual(expected);
-    const few = [33, 12, 31, 31];
-    expect(bitsOf(runtimes['1']!, dtype, 'channels-first', few, {})).not.toEqual(bitsOf(plain, dtype, 'channels-first', few, {}));
+    const bits = (runtime: Runtime, shape: readonly number[]) => bitsOf(runtime, dtype, 'channels-first', shape, { name: 'plain' });
+    const expected = bits(plain, many);
+    for (const runtime of Object.values(runtimes)) expect(bits(runtime, many)).toEqual(expected);
+    expect(bits(runtimes['1']!, few)).not.toEqual(bits(plain, few));
   }
   plain.dispose();
 });
